@@ -1,0 +1,118 @@
+"""The command line: parses, calls, prints. Exit status 0 pass, 1 mismatch, 2 cannot run (one sentence on stderr)."""
+import json
+import sys
+
+import click
+
+from refq.errors import RefqError
+
+
+class Sentences(click.Group):
+    """Every refusal is one sentence and status 2; no traceback for a user's mistake."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except RefqError as e:
+            click.echo(f"refq: {e}", err=True)
+            context.exit(2)
+        except MemoryError:
+            click.echo("refq: not enough memory; run fewer images at once", err=True)
+            context.exit(2)
+
+
+def bar(items, label, length=None):
+    """A progress bar on a terminal, nothing in a pipe."""
+    return click.progressbar(items, label=label, length=length, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+def show(value, text, as_json):
+    click.echo(json.dumps(value, indent=1) if as_json else text)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text.")
+picture_options = [
+    click.option("--mean", default=0.5, show_default=True, help="Of a folder of pictures: subtracted from 0..1 pixels."),
+    click.option("--deviation", default=0.5, show_default=True, help="Of a folder of pictures: divided by, after that."),
+    click.option("--crop", default=0.9, show_default=True, help="Of a folder of pictures: the share of the short side kept."),
+]
+
+
+def pictures(command):
+    for option in reversed(picture_options):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="refq")
+def main():
+    """What an integer neural network computes, to the bit; and whether your hardware does the same."""
+
+
+@main.command()
+@click.argument("model", required=False, type=click.Path())
+@click.option("--data", type=click.Path(), help="Images: .npy, .npz, a folder of .npy, or a folder of pictures.")
+@click.option("--labels", type=click.Path(), help="The class of each image (.npy): accuracy is reported.")
+@click.option("--calibrate", type=click.Path(), help="Other images to calibrate on; default: those of --data.")
+@click.option("--recipe", default="int8", show_default=True, help="int8, w8a16 or w4a8.")
+@click.option("--dialect", default="tflite", show_default=True, help="tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--out", type=click.Path(), help="The pack's folder; default: named after model, recipe and dialect.")
+@click.option("--cases", default=16, show_default=True, help="How many images the pack records, every tensor of them.")
+@click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
+@pictures
+@json_option
+def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, mean, deviation, crop, as_json):
+    """Quantize a network, run it in integers, and record a golden pack.
+
+    MODEL is an .onnx or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
+    images.
+    """
+    from refq.view import summary
+    source = summary.sources(model, data, labels, calibrate, {"mean": mean, "deviation": deviation, "crop": crop})
+    report = summary.golden(source, recipe, dialect, out, cases, seed, bar)
+    show(report, summary.text(report), as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path())
+@click.option("--input", "data", required=True, type=click.Path(), help="Images: .npy, .npz or a folder.")
+@click.option("--out", type=click.Path(), help="Write the outputs' codes to this .npy file.")
+@click.option("--recipe", default="int8", show_default=True, help="For a float network, which is calibrated on the images.")
+@click.option("--dialect", default="tflite", show_default=True, help="For a float network.")
+@click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]))
+@pictures
+@json_option
+def run(model, data, out, recipe, dialect, engine, mean, deviation, crop, as_json):
+    """Run a network or a pack's program in integers on images."""
+    from refq.view import running
+    report = running.run(model, data, out, recipe, dialect, engine, {"mean": mean, "deviation": deviation, "crop": crop})
+    show(report, running.text(report), as_json)
+
+
+@main.command()
+@click.argument("pack", type=click.Path())
+@click.option("--against", type=click.Path(), help="What the device dumped: a folder of .npy, an .npz or a .safetensors.")
+@click.option("--kernel", type=click.Path(), help="A kernel.toml: run the device's own code on the pack's inputs.")
+@click.option("--require", default="any", show_default=True, type=click.Choice(["any", "all"]),
+              help="all: refuse a dump that lacks a tensor.")
+@click.option("--tolerance", default=0, show_default=True, help="Accept differences of up to so many codes.")
+@json_option
+def verify(pack, against, kernel, require, tolerance, as_json):
+    """Compare a device's dump or kernel with a pack, exactly; without either, check the pack itself."""
+    from refq.view import verdict
+    report = verdict.verify(pack, against, kernel, require, tolerance)
+    show(report.json(), str(report), as_json)
+    sys.exit(0 if report.passed else 1)
+
+
+@main.command("show")
+@click.argument("what", type=click.Path())
+@click.option("--recipe", default="int8", show_default=True, help="For a float network.")
+@click.option("--dialect", default="tflite", show_default=True, help="For a float network.")
+@json_option
+def show_command(what, recipe, dialect, as_json):
+    """Show a network's program, a pack, a dialect (by name or .toml file), or a rounding (by name)."""
+    from refq.view import look
+    value, text = look.at(what, recipe, dialect)
+    show(value, text, as_json)

@@ -1,0 +1,77 @@
+"""What a dialect states: which operation, under which row, plays each role; and which grids the target can hold."""
+from dataclasses import dataclass, field
+
+from refq.errors import IllFormed
+from refq.ints.width import I32, Width
+from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, matmul, mean
+
+
+@dataclass(frozen=True)
+class Role:
+    """Which operation, with which row, plays a role; `borrowed`: the dialect that it is from where it is not the target's
+    own."""
+
+    op: str
+    row: object
+    borrowed: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A published value: `op` under `row` turns `operands` into `result`."""
+
+    op: str
+    row: object
+    operands: dict
+    result: object
+    source: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The contract of a target.
+
+    `roles`: by name (rescale, rescale_wide for registers over 32 bits, add, matmul, softmax ...), each own or borrowed; a
+    role that is missing is absent. `weights`, `activations`: the bits that are allowed; `asymmetric`: the bits of
+    activations that may have a zero point; `narrow`: weights leave out the lowest code; `accumulators`: the register for
+    activations of so many bits; `encode`: how a float becomes a code; `checks`: published values, tested.
+    """
+
+    name: str
+    title: str
+    source: str
+    date: str
+    roles: dict
+    weights: tuple = (4, 8)
+    activations: tuple = (8, 16)
+    asymmetric: tuple = (8,)
+    narrow: bool = True
+    encode: str = "half_even"
+    accumulators: dict = field(default_factory=lambda: {8: I32})
+    checks: tuple = ()
+
+    def role(self, name):
+        """The Role of that name; raises IllFormed where the dialect lacks it."""
+        if name not in self.roles:
+            raise IllFormed(f"dialect {self.name} has no operation for {name}; it has {', '.join(self.roles)}")
+        return self.roles[name]
+
+    def accumulator(self, bits) -> Width:
+        """The register that sums products with activations of so many bits."""
+        return self.accumulators[min(b for b in self.accumulators if b >= bits)]
+
+    def borrow(self, *names):
+        """These roles of this dialect, as another one borrows them."""
+        return {name: Role(self.roles[name].op, self.roles[name].row, self.name) for name in names}
+
+
+exact = {
+    "matmul": Role("matmul", matmul.Row()),
+    "batch_matmul": Role("batch_matmul", batch_matmul.Row()),
+    "conv2d": Role("conv2d", conv2d.Row()),
+    "mean": Role("mean", mean.Row()),
+    "clip": Role("clip", clip.Row()),
+    "arrange": Role("arrange", arrange.Row()),
+    "argmax": Role("argmax", argmax.Row()),
+}
+"""Roles in which targets do not differ while no register overflows: sums are exact, and data only moves."""

@@ -1,0 +1,112 @@
+"""A dialect from a TOML file: any base, and the named differences.
+
+    name = "my_npu"                  # optional; the file's name otherwise
+    base = "tosa"
+    source = "my NPU's manual, chapter 4"
+    weights = [8]                    # any plain field of a dialect: weights, activations, asymmetric, narrow, encode
+
+    [accumulators]                   # bits of the activations = register
+    8 = "i32"
+
+    [rescale]                        # a role: fields of its row; `op` puts another operation there
+    ties = "half_even"
+
+Unknown tables, fields and values are refused with a sentence that names the file and the field.
+"""
+import tomllib
+from dataclasses import fields, replace
+
+from refq import dialects, ops
+from refq.dialects.base import Role
+from refq.errors import Corrupt, IllFormed, nearest
+from refq.ints import rounding
+from refq.ints.row import from_plain, plain
+from refq.ints.width import width
+
+PLAIN = ("weights", "activations", "asymmetric", "narrow", "encode", "title", "source", "date")
+
+
+def read(path):
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise IllFormed(f"{path}: no such file; a dialect is {', '.join(dialects.names())} or a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise Corrupt(f"{path}: not TOML: {e}") from None
+    except OSError as e:
+        raise Corrupt(f"{path}: cannot be read: {e.strerror}") from None
+
+
+def load(path):
+    """The dialect that the file describes; raises IllFormed naming the file and the field."""
+    text = read(path)
+    base = text.pop("base", None)
+    if base not in dialects.names():
+        raise IllFormed(f"{path}: base is {base!r}; {nearest(base, dialects.names())}")
+    base = dialects.load(base)
+    try:
+        return differ(base, text, path)
+    except IllFormed as e:
+        raise IllFormed(str(e) if str(path) in str(e) else f"{path}: {e}") from None
+
+
+def differ(base, text, path):
+    changes = {"name": path.stem, "title": f"{path.stem}, after {base.name}", "source": str(path), "checks": ()}
+    roles = dict(base.roles)
+    for key, value in text.items():
+        if key == "name":
+            changes["name"] = sentence(key, value, str)
+        elif key == "accumulators":
+            changes[key] = {int(bits): width(str(w)) for bits, w in sentence(key, value, dict).items()}
+        elif key in PLAIN:
+            default = getattr(base, key)
+            value = sentence(key, value, list if isinstance(default, tuple) else type(default))
+            changes[key] = tuple(value) if isinstance(value, list) else value
+        elif isinstance(value, dict):
+            roles[key] = role(roles, key, value)
+        else:
+            known = ("name", "base", "accumulators", *PLAIN)
+            raise IllFormed(f"field {key!r} is not one of a dialect: {nearest(key, known)}")
+    made = replace(base, roles=roles, **changes)
+    refuse_contradictions(made)
+    return made
+
+
+def sentence(key, value, kind):
+    if not isinstance(value, kind) or (kind is list and not all(type(v) is int for v in value)):
+        what = {list: "a list of numbers of bits", str: "a text", bool: "true or false", dict: "a table"}[kind]
+        raise IllFormed(f"field {key!r} is {value!r}; it must be {what}")
+    return value
+
+
+def role(roles, name, changed):
+    """The role `name` with the fields that `changed` names; another operation where it says `op`."""
+    if name not in roles:
+        raise IllFormed(f"table [{name}] is not a role: {nearest(name, tuple(roles))}")
+    old, changed = roles[name], dict(changed)
+    op = changed.pop("op", old.op)
+    Row = ops.load(op).Row
+    known = {f.name for f in fields(Row)}
+    for field in changed:
+        if field not in known:
+            raise IllFormed(f"[{name}] has a field {field!r} that {op} does not know: {nearest(field, tuple(sorted(known)))}")
+    start = plain(old.row) if op == old.op else {}
+    try:
+        return Role(op, from_plain(Row, start | changed))
+    except (TypeError, AttributeError) as e:
+        raise IllFormed(f"[{name}]: {e}") from None
+
+
+def refuse_contradictions(dialect):
+    if dialect.encode not in rounding.names:
+        raise IllFormed(f"encode is {dialect.encode!r}: {nearest(dialect.encode, rounding.names)}")
+    for field in ("weights", "activations"):
+        for bits in getattr(dialect, field):
+            if not 2 <= bits <= 16:
+                raise IllFormed(f"{field} of {bits} bits; 2 to 16 are possible")
+    for bits in dialect.asymmetric:
+        if bits not in dialect.activations:
+            raise IllFormed(f"asymmetric holds {bits} bits, which activations ({dialect.activations}) do not")
+    for bits in dialect.activations:
+        if not any(b >= bits for b in dialect.accumulators):
+            raise IllFormed(f"activations of {bits} bits have no accumulator; add {bits} = \"i48\" under [accumulators]")

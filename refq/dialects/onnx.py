@@ -1,0 +1,32 @@
+"""ONNX: the prose of the standard's quantized operators; scales are float32 and every product with one is rounded to it.
+
+y = saturate(round_half_even(acc * scale) + zero point). A function of one code (Gelu) is what DequantizeLinear, the
+function and QuantizeLinear make of it. Softmax and LayerNormalization have no integer form in the standard: borrowed.
+"""
+from refq.dialects import ivit
+from refq.dialects.base import Check, Dialect, Role, exact
+from refq.ints.width import I32, I48
+from refq.ops import add_float32, rescale_float32, table
+
+dialect = Dialect(
+    name="onnx",
+    title="ONNX QLinear operators, as the standard words them",
+    source="onnx/onnx docs/Operators.md, QuantizeLinear, QLinearMatMul, QLinearConv, MatMulInteger, commit f7546912",
+    date="2026-10",
+    roles=exact | {
+        "rescale": Role("rescale_float32", rescale_float32.Row(ties="half_even", zero_point="after")),
+        "rescale_wide": Role("rescale_float32", rescale_float32.Row(ties="half_even", zero_point="after", acc=I48)),
+        "add": Role("add_float32", add_float32.Row()),
+        "add_wide": Role("add_float32", add_float32.Row()),
+        "gelu": Role("table", table.Row(ties="half_even")),
+        "gelu_wide": Role("table", table.Row(ties="half_even")),
+        "table": Role("table", table.Row(ties="half_even")),
+    } | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm"),
+    narrow=False,
+    encode="half_even",
+    accumulators={8: I32, 16: I48},
+    checks=tuple(
+        Check("rescale_float32", rescale_float32.Row(), {"acc": [[acc]], "zin": 0, "scale": [2.0 ** -k], "zp": 0}, [[y]],
+              "onnx/onnx QuantizeLinear: ties to even")
+        for acc, k, y in ((1, 1, 0), (3, 1, 2), (-3, 1, -2), (5, 1, 2), (10, 2, 2), (-10, 2, -2), (40, 4, 2), (-24, 4, -2))),
+)

@@ -1,0 +1,1 @@
+"""Float graphs and integer programs: evaluating the one, lowering it to the other, running that."""

@@ -1,0 +1,104 @@
+"""Builder: collects the tensors, constants and steps of a Program while a float graph is lowered.
+
+Tensors lose their batch axis on the way: `place[name]` says where it was in the graph. Which operation plays a role, and
+under which row, is the dialect's; nothing here asks which dialect that is.
+"""
+from dataclasses import fields, replace
+
+import numpy as np
+
+from refq import ops
+from refq.errors import IllFormed, Unsupported
+from refq.graph.calibrate import grid
+from refq.graph.groups import Groups
+from refq.graph.program import Program, Step, Tensor
+
+
+class Builder:
+    """Collects tensors, constants and steps; knows the float graph, the grids and where batch axes were."""
+
+    def __init__(self, graph, grids, recipe, dialect):
+        self.graph, self.grids, self.recipe, self.dialect = graph, grids, recipe, dialect
+        self.groups = Groups(graph)
+        self.tensors, self.constants, self.steps, self.used = {}, {}, [], {}
+        self.place = dict.fromkeys(graph.inputs, 0)
+        weighted = [n.name for n in graph.nodes if n.op in ("Linear", "Conv")]
+        self.edges = {*weighted[:1], *weighted[-1:]}
+        for name in graph.inputs:
+            self.tensor(name, self.shape(name), self.grid_of(name), "input")
+
+    def grid_of(self, name):
+        return self.grids[self.groups.of[name]]
+
+    def shape(self, name):
+        """The shape of one image."""
+        shape, at = tuple(self.graph.shapes[name]), self.place[name]
+        return shape[:at] + shape[at + 1:]
+
+    def axis(self, name, axis):
+        """An axis of the graph's tensor as an axis of one image."""
+        axis, at = axis % len(self.graph.shapes[name]), self.place[name]
+        if axis == at:
+            raise Unsupported(f"tensor {name}: an operation along the batch axis; refq runs images one by one")
+        return axis - (axis > at)
+
+    def tensor(self, name, shape, grid, role, width=None):
+        self.tensors[name] = Tensor(name, tuple(shape), width or grid.width, grid, role)
+        return name
+
+    def step(self, name, role, inputs, results, scales=None, widths=None, means=None, **build):
+        """Add a step that plays `role` of the dialect. `inputs`: operand to tensor; `results`: name, shape, grid and role of
+        each result; `widths`: those fields of the row that the tensors decide; `means`: operand to (grid, role) of
+        constants that stand for reals; `build`: what the operation makes its constants from."""
+        part = self.dialect.role(role)
+        self.used[role] = part
+        known = {f.name for f in fields(part.row)}
+        row = replace(part.row, **{k: v for k, v in (widths or {}).items() if k in known})
+        try:
+            constants = ops.load(part.op).build(row, **build) if build else {}
+        except IllFormed as e:
+            raise IllFormed(f"step {name} under dialect {self.dialect.name}: {e}") from None
+        for operand, codes in constants.items():
+            grid, kind = (means or {}).get(operand, (None, "parameter"))
+            inputs = inputs | {operand: self.constant(f"{name}.{operand}", codes, row.takes[operand].width, grid, kind)}
+        outputs = {key: self.tensor(result, shape, grid, kind, row.gives[key].width)
+                   for key, (result, shape, grid, kind) in zip(row.gives, results)}
+        self.steps.append(Step(name, part.op, row, {k: inputs[k] for k in row.takes}, outputs,
+                               {k: np.asarray(v, np.float64) for k, v in (scales or {}).items()}))
+        return results[0][0]
+
+    def constant(self, name, codes, width, grid=None, role="parameter"):
+        """A constant tensor; a float32 one (a target that computes in float) keeps its dtype."""
+        self.constants[name] = np.asarray(codes, width.dtype, order="C")
+        return self.tensor(name, self.constants[name].shape, grid, role, width)
+
+    def rescale(self, name, source, result, grid, scale, zero=0, role="activation"):
+        """Carry the register or tensor `source`, whose units are `scale` (a number, or one for each channel), onto `grid`."""
+        register = self.tensors[source]
+        ratio = np.broadcast_to(np.asarray(scale, np.float64) / float(grid.scale), register.shape[-1:] or (1,))
+        return self.step(name, "rescale" if register.width.bits <= 32 else "rescale_wide", {"acc": source},
+                         [(result, register.shape, grid, role)], {"scale": ratio}, {"acc": register.width, "out": grid.width},
+                         scale=ratio, zin=zero, zp=int(grid.zero))
+
+    def factor(self, name):
+        """The name of a tensor as a factor of a product: narrowed to the recipe's activations where its grid is wider."""
+        tensor, bits = self.tensors[name], self.recipe.activations
+        if tensor.width.bits <= bits:
+            return name
+        narrow = f"{name}.narrow"
+        if narrow not in self.tensors:
+            most = float(tensor.grid.scale) * tensor.width.hi
+            self.rescale(narrow, name, narrow, grid((-most, most), bits, self.dialect), tensor.grid.scale, zero_of(tensor))
+        return narrow
+
+    def program(self):
+        """What was collected, as a Program; the outputs of the graph are its outputs."""
+        roles = {role: {"op": part.op, "borrowed": part.borrowed} for role, part in self.used.items()}
+        for name in self.graph.outputs:
+            self.tensors[name] = replace(self.tensors[name], role="output")
+        return Program(tuple(self.steps), self.tensors, self.constants, tuple(self.graph.inputs),
+                       tuple(self.graph.outputs), self.dialect.name, self.recipe.name, roles, self.dialect.encode)
+
+
+def zero_of(tensor):
+    return int(tensor.grid.zero)

@@ -1,0 +1,63 @@
+"""Calibrate: the range of every group of tensors, from the float values of real images, and the grids that follow.
+
+The float network is evaluated in float64 and scales are rounded to float32, so that the order of a sum or the last bit
+of an exponential does not move a grid.
+"""
+import numpy as np
+
+from refq import quantizers
+from refq.errors import IllFormed
+from refq.graph.evaluate import evaluate
+from refq.graph.groups import Groups
+from refq.grids.affine import asymmetric, symmetric
+from refq.ints.width import Width
+
+
+def observe(graph, images, recipe, progress=None, **functions):
+    """Group to (lo, hi): what the calibrator of `recipe` makes of the values that `images` (n *shape) give; raises IllFormed for an
+    empty set and for values that are not finite, naming the tensor. `progress(done)` is told of every image."""
+    if not len(images):
+        raise IllFormed("the calibration set is empty; give at least one image")
+    groups = Groups(graph)
+    seen = {}
+    watched = {name: group for group, names in groups.seen.items() for name in names}
+
+    def watch(name, values):
+        if name in watched:
+            if not np.isfinite(values).all():
+                raise IllFormed(f"tensor {name}: the float network gives values that are not finite on the calibration images")
+            if (group := watched[name]) not in seen:
+                seen[group] = quantizers.load(recipe.calibrator_of(groups.role[group]))
+            seen[group].see(values)
+
+    for name in graph.constants:
+        if name in watched:
+            watch(name, np.asarray(graph.constants[name], np.float64))
+    for done, image in enumerate(images):
+        evaluate(graph, {graph_input(graph): image[None]}, watch=watch, **functions)
+        if progress:
+            progress(done + 1)
+    return {group: quantizer.range() for group, quantizer in seen.items()}
+
+
+def graph_input(graph):
+    if len(graph.inputs) != 1:
+        raise IllFormed(f"the network has inputs {', '.join(graph.inputs)}; refq runs networks of one image input")
+    return next(iter(graph.inputs))
+
+
+def choose(graph, ranges, recipe, dialect):
+    """Group to Affine grid: the bits that `recipe` gives its role, asymmetric where `dialect` can."""
+    grids = {}
+    for group, role in Groups(graph).role.items():
+        if group in ranges:
+            grids[group] = grid(ranges[group], recipe.bits(role), dialect)
+    return grids
+
+
+def grid(range_, bits, dialect):
+    """The grid of `bits` for values in `range_`."""
+    lo, hi = range_
+    if bits in dialect.asymmetric:
+        return asymmetric(Width(bits), lo, hi)
+    return symmetric(Width(bits), max(-lo, hi))

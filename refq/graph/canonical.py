@@ -1,0 +1,144 @@
+"""canonical: a float graph in the one form that lowering reads.
+
+Axis 0 of every activation is the batch, of one image; every shape is known. The operations, constants in float64:
+
+    Conv(x (1 c h w), weight (m c/group kh kw), bias (m))   strides, pads (top left bottom right), dilations, group
+    Linear(x (1 ... k), weight (m k), bias (m))
+    MatMul(a (1 ... r k), b (1 ... m k))                    transpose_b: True, alpha: the factor of the product
+    Add(a, b)  Mul(a, constant)                             b may be a constant that broadcasts
+    LayerNormalization(x, weight (c), bias (c))             epsilon; over the last axis
+    Softmax(x)                                              over the last axis
+    Gelu(x) approximate: none, tanh     Clip(x) min, max     Swish(x) alpha     HardSigmoid(x) alpha, beta
+    LeakyRelu(x) alpha     Relu Sigmoid Tanh HardSwish Erf Exp Abs Sqrt(x)
+    Reshape(x) shape   Transpose(x) perm   Slice(x) axis, start, stop, step   Gather(x) axis, indices
+    Concat(x...) axis: constants may be among them   Pad(x) pads (begins, ends), value
+    ReduceMean(x) axes, dropped (keepdims: 0)     ArgMax(x) over the last axis, dropped (axis: -1, keepdims: 0)
+"""
+from refq.errors import Unsupported
+from refq.graph import fuse, plain, products
+from refq.graph.front import batch_in_front
+from refq.graph.graph import Node
+from refq.graph.names import named
+from refq.graph.plain import like
+from refq.graph.rewrite import pruned, settled
+
+unary = ("Gelu", "Clip", "Swish", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Abs", "Sqrt")
+moving = ("Reshape", "Transpose", "Slice", "Gather", "Concat", "Pad")
+operations = {"Conv", "Linear", "MatMul", "Add", "Mul", "LayerNormalization", "Softmax", "ReduceMean", "ArgMax", *unary, *moving}
+
+
+def canonical(graph):
+    """The graph in canonical form, computing the same values; Unsupported names all operations that have none at once.
+
+    A graph whose shapes are known is in canonical form, and comes back as it is.
+    """
+    if graph.shapes:
+        return graph
+    graph = settled(graph, *plain.rules)
+    graph = settled(graph, *fuse.patterns, *plain.rules)
+    graph = settled(graph, *products.rules, *plain.rules)
+    graph = settled(graph, fuse.affine_after, subtraction, last_axis, *plain.rules)
+    graph = settled(graph, products.rows_by_rows, plain.drop_idle, joined_reshapes)
+    refuse(graph)
+    graph = batch_in_front(graph)
+    graph = settled(graph, plain.drop_idle, joined_reshapes, joined_transposes, ones_dropped_first)
+    return named(pruned(graph))
+
+
+def subtraction(node, draft):
+    """The difference of two activations is the sum of one and the other's negative."""
+    if node.op != "Sub" or not all(name in draft.shapes for name in node.inputs):
+        return None
+    negative = draft.fresh(f"{node.outputs[0]}.negative")
+    return [like(node, "Mul", (node.inputs[1], draft.constant("minus", -1.0)), outputs=(negative,)),
+            like(node, "Add", (node.inputs[0], negative))]
+
+
+def last_axis(node, draft):
+    """Softmax and ArgMax work along the last axis: others are turned to it and back."""
+    if node.op not in ("Softmax", "ArgMax") or set(node.attributes) == {"axis", "keepdims"} and not node.attributes["keepdims"] \
+            and node.attributes["axis"] == -1 or not node.attributes:
+        return None
+    shape = draft.shapes[node.inputs[0]]
+    rank, a = len(shape), node.attributes
+    axis = a.get("axis", -1 if node.op == "Softmax" else 0) % rank
+    perm = (*(i for i in range(rank) if i != axis), axis)
+    turned, result = draft.fresh(f"{node.inputs[0]}.turned"), draft.fresh(f"{node.outputs[0]}.turned")
+    first = like(node, "Transpose", node.inputs, {"perm": perm}, (turned,))
+    if node.op == "Softmax":
+        back = tuple(perm.index(i) for i in range(rank))
+        return [first, like(node, "Softmax", (turned,), {}, (result,)), like(node, "Transpose", (result,), {"perm": back})]
+    kept = tuple(1 if i == axis else n for i, n in enumerate(shape))
+    shape = kept if a.get("keepdims", 1) else kept[:axis] + kept[axis + 1:]
+    return [first, like(node, "ArgMax", (turned,), {"axis": -1, "keepdims": 0}, (result,)),
+            like(node, "Reshape", (result,), {"shape": shape})]
+
+
+def joined_reshapes(node, draft):
+    """A Reshape of a Reshape is one."""
+    before = draft.made_by(node.inputs[0], "Reshape") if node.op == "Reshape" else None
+    return [like(node, "Reshape", before.inputs, node.attributes)] if before is not None else None
+
+
+def joined_transposes(node, draft):
+    """A Transpose of a Transpose is one."""
+    before = draft.made_by(node.inputs[0], "Transpose") if node.op == "Transpose" else None
+    if before is None:
+        return None
+    return [like(node, "Transpose", before.inputs, {"perm": tuple(before.attributes["perm"][i] for i in node.attributes["perm"])})]
+
+
+def ones_dropped_first(node, draft):
+    """A Reshape that only drops axes of one after a Transpose goes before it."""
+    before = draft.made_by(node.inputs[0], "Transpose") if node.op == "Reshape" else None
+    if before is None:
+        return None
+    kept, target = [], list(node.attributes["shape"])
+    for axis, n in enumerate(draft.shapes[node.inputs[0]]):
+        if len(kept) < len(target) and target[len(kept)] == n:
+            kept.append(axis)
+        elif n != 1:
+            return None
+    if len(kept) != len(target):
+        return None
+    source = [before.attributes["perm"][axis] for axis in kept]
+    shape = draft.shapes[before.inputs[0]]
+    small = draft.fresh(node.outputs[0])
+    return [Node(before.name, "Reshape", before.inputs, (small,), {"shape": tuple(shape[i] for i in sorted(source))}),
+            like(node, "Transpose", (small,), {"perm": tuple(sorted(source).index(i) for i in source)})]
+
+
+def reason(node, graph):
+    """Why the node has no canonical form, or None."""
+    fixed = [name in graph.constants for name in node.inputs]
+    if node.op not in operations:
+        return node.op
+    if node.op in ("Linear", "Conv", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):
+        return f"{node.op} whose weights are not constant"
+    if node.op == "Conv" and len(graph.shapes[node.inputs[0]]) != 4:
+        return "Conv over other than two spatial axes"
+    if node.op == "MatMul" and (any(fixed) or not node.attributes.get("transpose_b")):
+        return "MatMul with a constant on the left, or of vectors"
+    if node.op == "Mul" and not any(fixed):
+        return "Mul of two activations"
+    if node.op in unary and len(node.inputs) > 1 or node.op in moving and node.op != "Concat" and len(node.inputs) > 1:
+        return f"{node.op} whose parameters are not constant"
+    if node.op == "Slice" and "axis" not in node.attributes:
+        return "Slice backwards"
+    if node.op == "Pad" and node.attributes.get("mode", "constant") != "constant":
+        return f"Pad in mode {node.attributes['mode']}"
+    return None
+
+
+def refuse(graph):
+    problems = {}
+    for node in graph.nodes:
+        why = reason(node, graph)
+        if why:
+            problems.setdefault(why, []).append(node.name)
+    if problems:
+        each = "; ".join(f"{why} ({', '.join(names)})" for why, names in sorted(problems.items()))
+        raise Unsupported(f"{graph.name} uses operations that refq does not do: {each}.")
+    idle = [name for name in graph.outputs if name not in graph.producers]
+    if idle:
+        raise Unsupported(f"{graph.name}: output {', '.join(idle)} is not computed from the inputs.")

@@ -1,0 +1,51 @@
+"""Graph: a float network as nodes on named tensors, the way ONNX draws it, with every constant in float64 or int64.
+
+Nothing here changes: a pass makes another graph. Shapes are those of one image, with a leading batch axis of 1.
+"""
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation: `op` is ONNX's name for it (or `Linear`, in canonical graphs); `inputs` and `outputs` are tensor names,
+    "" where an optional input is left out; `attributes` hold numbers, words and tuples of them."""
+
+    name: str
+    op: str
+    inputs: tuple
+    outputs: tuple
+    attributes: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """`nodes` in topological order; `inputs`: name to shape, batch 1; `outputs`: names; `constants`: name to array (float64,
+    int64 or bool); `shapes`: name to shape of every activation, filled by the canonical form; `notes`: sentences about
+    what was assumed while it was made; `labels`: the names of the classes, or empty."""
+
+    name: str
+    inputs: dict
+    outputs: tuple
+    nodes: tuple
+    constants: dict
+    shapes: dict = field(default_factory=dict)
+    notes: tuple = ()
+    labels: tuple = ()
+
+    @cached_property
+    def producers(self):
+        """Tensor name to the node that makes it."""
+        return {name: node for node in self.nodes for name in node.outputs if name}
+
+    @cached_property
+    def consumers(self):
+        """Tensor name to the list of nodes that read it, once per node, in order."""
+        readers = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    def __repr__(self):
+        return f"Graph({self.name!r}, {len(self.nodes)} nodes, {sorted(self.inputs)} -> {list(self.outputs)})"

@@ -1,0 +1,62 @@
+"""Groups: tensors of the float graph that must share one grid, and the role that each group plays.
+
+A move of data (transpose, reshape, slice, gather, concat, pad) and a ReLU give codes on the grid of their input, so what
+they join is one group. The role decides the bits (recipes/base.py): it is read off the nodes that make and use a group.
+"""
+MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad", "Relu", "Clip"})
+PRODUCTS = frozenset({"Linear", "MatMul", "Conv"})
+
+
+class Groups:
+    """`of[tensor]` is the name of its group; `role[group]` one of input, output, stream, logits, gelu, probabilities,
+    activations; `seen[group]`: the tensors whose values tell its range."""
+
+    def __init__(self, graph):
+        self.of = {}
+        for node in graph.nodes:
+            if node.op in MOVES:
+                ends = [*data(node, graph), *node.outputs]
+                for name in ends[1:]:
+                    self.join(ends[0], name)
+        every = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
+        self.of = {name: self.root(name) for name in [*self.of, *every]}
+        self.role = {g: "activations" for g in self.of.values()}
+        self.seen = {g: [] for g in self.of.values()}
+        self.name_roles(graph)
+        moved = {t for n in graph.nodes if n.op in MOVES for t in n.outputs}
+        before_relu = {n.inputs[0] for n in graph.nodes if n.op == "Relu"}
+        after_relu = {t for n in graph.nodes if n.op == "Relu" for t in n.outputs}
+        for name, group in self.of.items():
+            if name in after_relu or name not in moved | before_relu:
+                self.seen[group].append(name)
+
+    def root(self, name):
+        while self.of.get(name, name) != name:
+            name = self.of[name]
+        return name
+
+    def join(self, a, b):
+        a, b = self.root(a), self.root(b)
+        self.of.setdefault(a, a)
+        self.of[b] = a
+
+    def name_roles(self, graph):
+        """Later lines win: what the stream adds stays in the stream's width, what leaves the network in the output's."""
+        marks = [("Softmax", "inputs", "logits"), ("Gelu", "inputs", "gelu"), ("Softmax", "outputs", "probabilities"),
+                 ("Add", "inputs", "stream"), ("Add", "outputs", "stream")]
+        for op, side, role in marks:
+            for node in graph.nodes:
+                if node.op == op:
+                    for name in getattr(node, side):
+                        if name in self.of:
+                            self.role[self.of[name]] = role
+        for name in graph.inputs:
+            self.role[self.of[name]] = "input"
+        for name in graph.outputs:
+            self.role[self.of[name]] = "output"
+
+
+def data(node, graph):
+    """The operands of a move that carry values (not its axes, indices or shapes)."""
+    many = node.op == "Concat"
+    return list(node.inputs) if many else list(node.inputs[:1])

@@ -1,0 +1,83 @@
+"""names: every node of a canonical graph gets a name that a person knows it by, from its weights or its module.
+
+`blocks.0.attn.qkv` is the node, `blocks.0.attn.qkv.weight` and `.bias` its constants, and its output has the node's name.
+"""
+import re
+
+from refq.graph.graph import Graph, Node
+
+operands = {"Linear": ("x", "weight", "bias"), "Conv": ("x", "weight", "bias"),
+            "LayerNormalization": ("x", "weight", "bias"), "Mul": ("x", "factor")}
+own_word = re.compile(r"(node_)?[A-Z][A-Za-z]*(Fusion)?([_.]\w+)?|\d+")
+
+
+parameter = re.compile(r"(?!onnx|val_|Constant|zeros|minus)[A-Za-z_]\w*(\.\w+)*(?<!folded)")
+
+
+def word(node, place):
+    """What the constant at this place is to the node."""
+    return operands[node.op][place] if node.op in operands else "constant"
+
+
+def module(name):
+    """The module part of an exporter's node name: /blocks.0/attn/qkv/MatMul is in blocks.0.attn.qkv, /Add in the
+    network itself, ""; None where the name says nothing."""
+    if "/" not in name:
+        return None
+    parts = [part for part in name.split("/") if part]
+    while parts and own_word.fullmatch(parts[-1]):
+        parts.pop()
+    return ".".join(parts)
+
+
+def owner(constants):
+    """The module that owns the constants, by the first name that looks like a parameter's."""
+    for name in constants:
+        head, _, tail = name.rpartition(".")
+        if head and "::" not in name and "/" not in name and re.match(r"(weight|bias|gamma|beta|kernel|scale)", tail):
+            return head
+    return ""
+
+
+def plain_word(name):
+    """A name without the punctuation of paths."""
+    return re.sub(r"[^\w.\-]+", ".", name).strip("._") or "node"
+
+
+def named(graph):
+    """The graph with nodes, tensors and constants renamed; its inputs and outputs keep their names."""
+    taken, tensors = {*graph.inputs, *graph.outputs}, {name: name for name in (*graph.inputs, *graph.outputs)}
+    homes, constants, nodes = {}, {}, []
+
+    def free(name):
+        result, count = name, 1
+        while result in taken:
+            count += 1
+            result = f"{name}_{count}"
+        taken.add(result)
+        return result
+
+    for node in graph.nodes:
+        weighted = node.op in ("Linear", "Conv", "LayerNormalization")
+        fixed = [name for name in node.inputs if name in graph.constants]
+        inherited = next((homes[name] for name in node.inputs if homes.get(name)), "")
+        said = module(node.name)
+        home = (owner(fixed) if weighted else "") or (inherited if said is None and not weighted else said or "")
+        stem = plain_word(home) if weighted and home else plain_word(".".join(filter(None, (home, node.op.lower()))))
+        output = node.outputs[0]
+        name = output if tensors.get(output) == stem else free(stem)
+        tensors.setdefault(output, name)
+        homes[output] = home.rpartition(".")[0] if weighted else home
+        inputs = []
+        for place, old in enumerate(node.inputs):
+            if old in graph.constants:
+                own = re.sub(r"\.front\d*$", "", old)
+                new = free(own if not weighted and parameter.fullmatch(own) else f"{name}.{word(node, place)}")
+                constants[new] = graph.constants[old]
+                inputs.append(new)
+            else:
+                inputs.append(tensors[old])
+        nodes.append(Node(name, node.op, tuple(inputs), (tensors[output],), node.attributes))
+    shapes = {tensors[name]: tuple(shape) for name, shape in graph.shapes.items() if name in tensors}
+    return Graph(graph.name, graph.inputs, tuple(tensors[name] for name in graph.outputs), tuple(nodes), constants, shapes,
+                 graph.notes, graph.labels)

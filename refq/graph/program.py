@@ -1,0 +1,193 @@
+"""Program: an integer network as a list of steps, and how it runs.
+
+A tensor is described for one image: its shape has no batch axis; an array of n images is (n *shape). Between `encode`,
+which quantizes images, and `decode`, which gives logits, no float exists.
+"""
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from os import cpu_count
+
+import numpy as np
+
+from refq import ops
+from refq.errors import IllFormed
+from refq.grids.affine import Affine
+from refq.ints.operand import check
+from refq.ints.sites import unwatched
+from refq.ints.width import Width
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor of a program: `shape` of one image (or of the constant), `width` of its codes, `grid`: what they mean
+    (None for plain integers: multipliers, shifts, tables), `role`: input, activation, accumulator, output, weight, bias
+    or parameter."""
+
+    name: str
+    shape: tuple
+    width: Width
+    grid: Affine | None
+    role: str
+
+    @property
+    def bytes(self):
+        return prod(self.shape) * self.width.dtype.itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation: `inputs` and `outputs` map its operand and result names to tensor names; `scales` the real numbers
+    that its constants were made from (label to float64 array)."""
+
+    name: str
+    op: str
+    row: object
+    inputs: dict
+    outputs: dict
+    scales: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """`steps` in topological order; `tensors` by name; `constants`: the codes of weights, biases and parameters by
+    tensor name; `inputs`, `outputs`: tensor names; `dialect`, `recipe`: the names they were made under; `roles`: the
+    operation that plays each role of the dialect that is used, and from whom it is borrowed (or None); `ties`: how images become codes."""
+
+    steps: tuple
+    tensors: dict
+    constants: dict
+    inputs: tuple
+    outputs: tuple
+    dialect: str
+    recipe: str
+    roles: dict = field(default_factory=dict)
+    ties: str = "half_even"
+
+    def encode(self, images, name=None):
+        """Images (n *shape), float, as codes of the input tensor, ties as the dialect says."""
+        tensor = self.tensors[name or self.inputs[0]]
+        images = np.asarray(images)
+        if images.shape[1:] != tensor.shape:
+            raise IllFormed(f"images of shape {images.shape}: the network takes (n, {', '.join(map(str, tensor.shape))})")
+        return tensor.grid.encode(images, self.ties)
+
+    def decode(self, codes, name=None):
+        """Codes of an output tensor as float64 values."""
+        return self.tensors[name or self.outputs[0]].grid.decode(codes)
+
+    def run(self, inputs, engine="kernel", at=unwatched, watch=None, threads=None):
+        """The outputs (name to array) for `inputs`: the codes of the one input (n *shape), or name to codes.
+
+        `engine`: "kernel", or "spec" whose sites report to `at`. `watch(step, name, array)` sees every result, image by
+        image in order of the steps. `threads`: over how many images are split (default: one per processor; one where
+        somebody watches). Raises IllFormed for codes of a wrong dtype, shape or range, and for an unknown engine.
+        """
+        if engine not in ("kernel", "spec"):
+            raise IllFormed(f"an engine named {engine!r}; there are kernel and spec")
+        inputs = inputs if isinstance(inputs, dict) else {self.inputs[0]: inputs}
+        images = self.admit(inputs)
+        plan = self.plan(engine)
+        chunk = self.images_at_once
+        parts = [{k: v[i:i + chunk] for k, v in inputs.items()} for i in range(0, images, chunk)] or [inputs]
+        one = threads == 1 or watch or at is not unwatched or len(parts) == 1
+        if one:
+            done = [self.walk(plan, part, at, watch) for part in parts]
+        else:
+            with ThreadPoolExecutor(threads or cpu_count()) as pool:
+                done = list(pool.map(lambda part: self.walk(plan, part, at, watch), parts))
+        return {name: np.concatenate([d[name] for d in done]) for name in self.outputs}
+
+    def admit(self, inputs):
+        """The door: every input is there, of the declared dtype, shape and range. Gives the number of images."""
+        counts = set()
+        for name in self.inputs:
+            tensor = self.tensors[name]
+            if name not in inputs:
+                raise IllFormed(f"no codes for input {name!r}; the network takes {', '.join(self.inputs)}")
+            codes = inputs[name]
+            if codes.shape[1:] != tensor.shape:
+                raise IllFormed(f"input {name!r} has shape {codes.shape}; "
+                                f"the network takes (n, {', '.join(map(str, tensor.shape))})")
+            check({name: tensor.width("")}, inputs, "input")
+            counts.add(len(codes))
+        if len(counts) != 1:
+            raise IllFormed(f"the inputs hold different numbers of images: {sorted(counts)}")
+        return counts.pop()
+
+    @cached_property
+    def images_at_once(self):
+        """So many images that their activations need no more room than the constants."""
+        largest = max(sum(self.tensors[t].bytes for t in (*s.inputs.values(), *s.outputs.values())
+                          if t not in self.constants) for s in self.steps)
+        return max(1, sum(c.nbytes for c in self.constants.values()) // max(1, largest))
+
+    @cached_property
+    def plans(self):
+        return {}
+
+    def plan(self, engine):
+        if engine not in self.plans:
+            last = {t: i for i, s in enumerate(self.steps) for t in s.inputs.values()}
+            keep = {*self.outputs, *self.constants}
+            self.plans[engine] = [Call(self, s, engine, [t for t in {*s.inputs.values(), *s.outputs.values()} - keep
+                                                         if last.get(t, i) == i]) for i, s in enumerate(self.steps)]
+        return self.plans[engine]
+
+    def walk(self, plan, inputs, at, watch):
+        live = {name: np.ascontiguousarray(inputs[name]) for name in self.inputs}
+        images = len(next(iter(live.values())))
+        for call in plan:
+            call(live, images, at)
+            if watch:
+                for name in call.step.outputs.values():
+                    watch(call.step, name, live[name])
+            for name in call.dead:
+                del live[name]
+        return {name: live[name] for name in self.outputs}
+
+
+class Call:
+    """One step made ready: its kernel or spec, its constants as the operation takes them, the tensors it is last to use."""
+
+    def __init__(self, program, step, engine, dead):
+        self.step, self.dead, self.engine = step, dead, engine
+        module = ops.load(step.op)
+        self.run = module.kernel(step.row) if engine == "kernel" else module.spec
+        self.takes, self.gives = step.row.takes, step.row.gives
+        self.results = [(name, program.tensors[name].shape, self.gives[k].width.dtype, self.gives[k])
+                        for k, name in step.outputs.items()]
+        self.constants = {}
+        for operand, name in step.inputs.items():
+            if name in program.constants:
+                self.constants[operand] = constant(self.takes[operand], program.constants[name], step, operand)
+
+    def __call__(self, live, images, at):
+        operands = []
+        for name, declared in self.takes.items():
+            if name in self.constants:
+                value = self.constants[name]
+                if declared.joins:
+                    value = declared.view(np.ascontiguousarray(np.broadcast_to(value, (images, *value.shape))))
+            else:
+                value = declared.view(live[self.step.inputs[name]])
+            operands.append(value)
+        if self.engine == "spec":
+            values = self.run(*operands, row=self.step.row, at=at)
+            values = values if isinstance(values, tuple) else (values,)
+            for (name, shape, dtype, _), value in zip(self.results, values):
+                live[name] = np.ascontiguousarray(value, dtype).reshape(images, *shape)
+        else:
+            results = [np.empty((images, *shape), dtype) for _, shape, dtype, _ in self.results]
+            self.run(*operands, *(d.view(r) for r, (*_, d) in zip(results, self.results)))
+            live.update(zip((r[0] for r in self.results), results))
+
+
+def constant(declared, codes, step, operand):
+    """A constant as the operation takes it, checked once: a contiguous array of the declared dtype, or a number."""
+    codes = np.asarray(codes, order="C")
+    check({operand: declared}, {operand: codes}, f"step {step.name}")
+    if declared.names:
+        return codes
+    return codes[()] if declared.width.dtype.kind == "f" else int(codes[()])

@@ -1,0 +1,51 @@
+"""Quantize: calibrate, choose grids, lower, and prove that no register overflows. The one call from network to program."""
+import numpy as np
+
+from refq import dialects, recipes
+from refq.dialects.base import Dialect
+from refq.errors import IllFormed
+from refq.graph.bounds import refuse_overflow
+from refq.graph.calibrate import choose, graph_input, observe
+from refq.graph.lower import lower
+from refq.recipes.base import Recipe
+
+
+def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progress=None):
+    """The integer program of a float network.
+
+    `network`: what `refq.load` gives; `images`: calibration images (n *shape), float, as the network takes them;
+    `recipe`, `dialect`: names, the path of a dialect's .toml file, or values; `grids`: group of tensors to grid, where
+    they were chosen before (then no image is needed); `progress(done)` is told of every image calibrated.
+
+    Raises IllFormed for images of another shape or dtype, an empty set, an unknown or forbidden recipe, and a network
+    whose accumulators could overflow under this dialect; Unsupported for operations that have no integer form here.
+
+    >>> import refq
+    >>> from refq import embedded
+    >>> network = refq.load(embedded.network())
+    >>> program = refq.quantize(network, embedded.calibration()[:32], recipe="int8", dialect="tosa")
+    >>> len(program.steps) > 50, program.dialect
+    (True, 'tosa')
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    dialect = dialect if isinstance(dialect, Dialect) else dialects.load(dialect)
+    recipe.admit(dialect)
+    if grids is None:
+        grids = choose(network, observe(network, admit(network, images), recipe, progress), recipe, dialect)
+    program = lower(network, grids, recipe, dialect)
+    refuse_overflow(program)
+    return program
+
+
+def admit(network, images):
+    """Calibration images as float64; raises IllFormed that says what the network takes."""
+    name = graph_input(network)
+    shape = tuple(network.inputs[name][1:])
+    images = np.asarray(images)
+    if images.dtype.kind not in "fiu":
+        raise IllFormed(f"images of dtype {images.dtype}; numbers are needed")
+    if images.shape[1:] != shape or images.ndim != len(shape) + 1:
+        raise IllFormed(f"images of shape {images.shape}; input {name!r} takes (n, {', '.join(map(str, shape))})")
+    if not np.isfinite(images).all():
+        raise IllFormed("the images hold NaN or infinite values; clean them first")
+    return images.astype(np.float64)

@@ -1,0 +1,155 @@
+"""rewrite: a graph walked once in order, its nodes replaced by what a rule says; shapes are kept known on the way.
+
+A rule is a function (node, draft) -> list of nodes that make the same outputs, or None to leave the node. Patterns are
+matched from their last node backwards, through `draft.maker`; nodes that nobody reads any more are dropped afterwards.
+"""
+import numpy as np
+
+from refq.errors import IllFormed, RefqError, Unsupported
+from refq.graph.evaluate import run_node
+from refq.graph.floats import conv_size
+from refq.graph.graph import Graph, Node
+
+same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt", "Exp",
+              "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs"}
+
+
+class Draft:
+    """The graph while it is rewritten: `constants`, `shapes` (of activations), and the nodes made so far."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.constants = dict(graph.constants)
+        self.shapes = dict(graph.inputs) | dict(graph.shapes)
+        self.nodes, self.makers, self.renamed = [], {}, {}
+        self.taken = set(self.constants) | set(self.shapes) | {name for node in graph.nodes for name in node.outputs}
+
+    def maker(self, name):
+        """The node that makes the tensor, or None for inputs and constants."""
+        return self.makers.get(name)
+
+    def made_by(self, name, op):
+        """The node that makes the tensor where its operation is `op`, else None."""
+        node = self.makers.get(name)
+        return node if node is not None and node.op == op else None
+
+    def readers(self, name):
+        """How many nodes of the graph, as it was before this pass, read the tensor; being an output counts."""
+        return len(self.graph.consumers.get(name, ())) + self.graph.outputs.count(name)
+
+    def is_constant(self, *names):
+        return all(name in self.constants for name in names)
+
+    def scalar(self, name):
+        """The number that a constant of one element holds, or None for everything else."""
+        value = self.constants.get(name)
+        return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None
+
+    def fresh(self, name):
+        """A tensor name that is not taken, this one if possible."""
+        free, count = name, 0
+        while free in self.taken:
+            count += 1
+            free = f"{name}_{count}"
+        self.taken.add(free)
+        return free
+
+    def constant(self, name, value):
+        """Adds a constant; returns its name."""
+        name = self.fresh(name)
+        value = np.asarray(value)
+        self.constants[name] = value.astype(np.float64) if value.dtype.kind == "f" else value
+        return name
+
+    def rename(self, old, new):
+        """From here on, nodes that read `old` read `new`."""
+        self.renamed[old] = new
+
+    def current(self, name):
+        while name in self.renamed:
+            name = self.renamed[name]
+        return name
+
+    def emit(self, node):
+        self.nodes.append(node)
+        for name, shape in zip(node.outputs, output_shapes(node, self)):
+            self.shapes[name] = shape
+            self.makers[name] = node
+
+
+def output_shapes(node, draft):
+    """The shapes of a node's outputs, from those of its inputs; data-dependent shapes cannot occur, inputs are fixed."""
+    shapes = [draft.shapes.get(name) if name not in draft.constants else draft.constants[name].shape for name in node.inputs]
+    if node.op in same_shape:
+        return [shapes[0]]
+    if node.op in ("Add", "Sub", "Mul", "Div", "Pow") and None not in shapes:
+        try:
+            return [np.broadcast_shapes(*shapes)]
+        except ValueError:
+            pass                # said below, with the node's name
+    if node.op == "Gemm" and len(shapes[0]) == len(shapes[1]) == 2:
+        (n, k), (m, depth) = (shape[::-1] if node.attributes.get(turned) else shape
+                              for shape, turned in ((shapes[0], "transA"), (shapes[1][::-1], "transB")))
+        if k == depth:
+            return [(n, m)]
+    if node.op == "Linear":
+        return [(*shapes[0][:-1], shapes[1][0])]
+    if node.op == "MatMul" and min(len(shapes[0]), len(shapes[1])) >= 2:
+        m, k = shapes[1][-2:] if node.attributes.get("transpose_b") else shapes[1][:-3:-1]
+        if k == shapes[0][-1]:
+            return [(*np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]), shapes[0][-2], m)]
+    if node.op == "Conv" and len(shapes[0]) == 4:
+        return [(shapes[0][0], shapes[1][0], *conv_size(node.attributes, shapes[0][2:], shapes[1][2:]))]
+    values = {name: draft.constants[name] if name in draft.constants else np.broadcast_to(np.float64(1), shape)
+              for name, shape in zip(node.inputs, shapes) if name}
+    try:
+        with np.errstate(all="ignore"):
+            return [np.shape(value) for value in run_node(node, values)]
+    except RefqError as error:
+        raise Unsupported(f"{draft.graph.name}, node {node.name} ({node.op}): {error}") from None
+    except (ValueError, IndexError, TypeError, KeyError) as error:
+        sizes = ", ".join("()" if s is None else str(tuple(s)) for s in shapes)
+        raise IllFormed(f"{draft.graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one "
+                        f"image; export the model with a batch of 1 ({error}).") from None
+
+
+def rewrite(graph, *rules):
+    """The graph after one walk: at every node the first rule that answers replaces it."""
+    draft = Draft(graph)
+    for node in graph.nodes:
+        queue = [node]
+        while queue:
+            node = queue.pop(0)
+            node = Node(node.name, node.op, tuple(draft.current(name) for name in node.inputs), node.outputs, node.attributes)
+            answer = next((new for rule in rules if (new := rule(node, draft)) is not None), None)
+            if answer is None:
+                draft.emit(node)
+            else:
+                queue = answer + queue
+    outputs = tuple(draft.current(name) for name in graph.outputs)
+    return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes, graph.notes,
+                        graph.labels))
+
+
+def pruned(graph):
+    """The graph without nodes, constants and shapes that no output needs."""
+    needed, nodes = set(graph.outputs), []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            nodes.append(node)
+            needed.update(node.inputs)
+    nodes.reverse()
+    alive = {name for node in nodes for name in (*node.inputs, *node.outputs)} | set(graph.inputs) | set(graph.outputs)
+    return Graph(graph.name, graph.inputs, graph.outputs, tuple(nodes),
+                 {name: value for name, value in graph.constants.items() if name in alive},
+                 {name: shape for name, shape in graph.shapes.items() if name in alive and name not in graph.constants},
+                 graph.notes, graph.labels)
+
+
+def settled(graph, *rules):
+    """The graph rewritten until a walk changes nothing."""
+    while True:
+        before = [(node.op, node.inputs, node.outputs) for node in graph.nodes]
+        graph = rewrite(graph, *rules)
+        if [(node.op, node.inputs, node.outputs) for node in graph.nodes] == before:
+            return graph

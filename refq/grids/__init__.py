@@ -1,0 +1,1 @@
+"""A grid is a finite map from code to exact real; one kind, one file."""

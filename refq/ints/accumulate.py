@@ -1,0 +1,137 @@
+"""accumulate: how products join into one sum.
+
+    exact       the sum is made in 64 bits, and `step` acts once, on the end
+    sequential  one product after the other; `step` acts on every partial sum
+    pairs       products i and i + size join first, `step` acts on their sum, and the pair is added as a product is
+    tiles       `size` products in a row join first, exactly; `step` acts on their sum, and then the same
+
+`step` wraps, saturates or refuses at `width`. Where `spill` is not 0 the register is emptied into a wider one (`into`,
+which wraps) after so many additions and at the end. A last pair or tile may be short. Where nothing can overflow all
+orders give the same sum. Products stay below 2**62 in magnitude, and so do exact sums.
+
+check   255*127 + 255*127 is 32767 where pairs saturate at 16 bits (x86 VPMADDUBSW)
+source  pytorch/FBGEMM src/RefImplementations.cc (acc16: pairs, saturate, i16, spilled); x86 VPDPBUSDS (tiles of 4)
+"""
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints.jit import word
+from refq.ints.registers import unchanged, wrapping
+from refq.ints.row import Row, choice
+from refq.ints.sites import unwatched
+from refq.ints.width import I32, I64, Width
+
+
+@dataclass(frozen=True)
+class Accumulate(Row):
+    """One way to join products. `size`: the distance in a pair, the length of a tile; other orders do not read it."""
+
+    order: str = choice("exact", "sequential", "pairs", "tiles")
+    size: int = 1
+    step: str = choice("wrap", "saturate", "refuse")
+    width: Width = I32
+    spill: int = 0
+    into: Width = I32
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.size < 1 or self.spill < 0:
+            raise IllFormed(f"accumulate: size {self.size} and spill {self.spill}: a pair or tile takes at least 1; a "
+                            "register is spilled after at least 1 addition, or never (0)")
+        if self.step != "wrap" and self.width.bits > 63:
+            raise IllFormed(f"accumulate: a register of {self.width} cannot see that it overflows; let it wrap, or "
+                            "take at most 63 bits")
+
+    @property
+    def result(self):
+        """The width of the sum."""
+        return self.into if self.spill and self.order != "exact" else self.width
+
+    @property
+    def blocks(self):
+        """(products in a block, sums in a block, distance of the products of one sum)."""
+        return {"pairs": (2 * self.size, self.size, self.size), "tiles": (self.size, 1, 1)}.get(self.order, (1, 1, 1))
+
+
+def refuse(at, name, x, width):
+    if np.size(x) and not (width.lo <= np.min(x) and np.max(x) <= width.hi):
+        raise IllFormed(f"accumulate: {name} reaches from {np.min(x)} to {np.max(x)}, and this row refuses what leaves "
+                        f"{width}; take a wider accumulator or shorter sums")
+    return at(name, x, width)
+
+
+holds = {"wrap": lambda at, name, x, width: at.wrap(name, x, width),
+         "saturate": lambda at, name, x, width: at.clip(name, x, width),
+         "refuse": refuse}
+
+
+def join(product, count, rule, start, at=unwatched):
+    """`start` and product(0) ... product(count - 1), joined as `rule` says: int64 arrays that broadcast.
+
+    `start` (the bias, or zeros; it gives the shape) lies in the register that lives longest. Sites: `partial`, `pair`
+    or `tile`, `spilled`, and `acc`. Raises IllFormed where the rule refuses.
+    """
+    hold, width, total = holds[rule.step], rule.width, start
+    if rule.order == "exact":
+        for k in range(count):
+            total = at("partial", total + product(k), I64)
+        return hold(at, "acc", total, width)
+
+    block, sums, apart = rule.blocks
+    register, added = (start - start, 0) if rule.spill else (hold(at, "partial", start, width), 0)
+    for base in range(0, count, block):
+        for first in range(base, min(base + sums, count)):
+            part = sum(product(k) for k in range(first, min(base + block, count), apart))
+            if rule.order != "sequential":
+                part = hold(at, rule.order[:-1], part, width)
+            register, added = hold(at, "partial", register + part, width), added + 1
+            if added == rule.spill:
+                total, register, added = at.wrap("spilled", total + register, rule.into), start - start, 0
+    return at.wrap("acc", total + register, rule.into) if rule.spill else at("acc", register, width)
+
+
+@cache
+def holder(step, width):
+    """What `step` does to a sum, for kernels: a word of one int64. To refuse is to have it proved by bounds."""
+    lo, hi = width.lo, width.hi
+
+    @word
+    def saturated(x):
+        return min(max(x, lo), hi)
+
+    return {"wrap": wrapping(width), "saturate": saturated, "refuse": unchanged}[step]
+
+
+@cache
+def adder(rule):
+    """`join` for jitted kernels: a word of (products, start), an int64 vector in the order of the sum, and an int64."""
+    hold = holder(rule.step, rule.width)
+    part_hold = holder("refuse" if rule.order == "sequential" else rule.step, rule.width)
+    total_hold = holder("wrap", rule.into)
+    (block, sums, apart), spill, spills = rule.blocks, rule.spill, rule.spill > 0
+
+    @word
+    def exact(products, start):
+        total = start
+        for k in range(products.size):
+            total += products[k]
+        return hold(total)
+
+    @word
+    def ordered(products, start):
+        count, added = products.size, 0
+        total, register = (start, 0) if spills else (0, hold(start))
+        for base in range(0, count, block):
+            for first in range(base, min(base + sums, count)):
+                part = 0
+                for k in range(first, min(base + block, count), apart):
+                    part += products[k]
+                register, added = hold(register + part_hold(part)), added + 1
+                if added == spill:
+                    total, register, added = total_hold(total + register), 0, 0
+        return total_hold(total + register) if spills else register
+
+    return exact if rule.order == "exact" else ordered

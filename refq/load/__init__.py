@@ -1,0 +1,1 @@
+"""Bytes to graphs: the only place that knows the formats of models."""

@@ -1,0 +1,39 @@
+"""A float network from a file: ONNX, or safetensors with the names of a known architecture; in canonical form."""
+from pathlib import Path
+
+from refq.errors import IllFormed
+
+
+def load(path):
+    """The canonical float graph of the network in `path` (.onnx, .safetensors, or a folder that holds one of them).
+
+    Raises IllFormed for a file that does not exist or has another ending; Corrupt for a damaged one; Unsupported with
+    every operation that refq does not know.
+
+    >>> import refq
+    >>> from refq import embedded
+    >>> network = refq.load(embedded.network())
+    >>> list(network.inputs.values())
+    [(1, 1, 8, 8)]
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = inside(path)
+    if not path.exists():
+        raise IllFormed(f"{path}: no such file; networks come as .onnx or .safetensors")
+    if path.suffix == ".onnx":
+        from refq.graph.canonical import canonical
+        from refq.load import onnx
+        return canonical(onnx.load(path))
+    if path.suffix == ".safetensors":
+        from refq.load import safetensors
+        return safetensors.load(path)
+    raise IllFormed(f"{path}: a network ends in .onnx or .safetensors")
+
+
+def inside(folder):
+    """The one model in a folder."""
+    found = sorted([*folder.glob("*.onnx"), *folder.glob("*.safetensors")])
+    if len(found) != 1:
+        raise IllFormed(f"{folder}: holds {len(found)} networks (.onnx, .safetensors); name one")
+    return found[0]

@@ -1,0 +1,193 @@
+"""ONNX files to float graphs: opsets 13 and newer, local functions inlined, external data inside the file's folder.
+
+Source: the ONNX IR specification (onnx/onnx docs/IR.md, docs/ExternalData.md).
+"""
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner, numpy_helper
+
+from refq.errors import Corrupt, IllFormed, Unsupported
+from refq.graph.floats import table
+from refq.graph.graph import Graph, Node
+
+oldest_opset = 13
+quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
+
+
+def load(path):
+    """The float graph of an ONNX file, its batch axis set to 1.
+
+    Raises IllFormed for a missing file, weights that are NaN or infinite, and sizes that are not fixed; Corrupt for a file
+    that is empty, truncated, not ONNX, or whose external data is missing or lies outside its folder; Unsupported for
+    operations that refq does not do (all of them are named), older opsets and models that are already quantized.
+    """
+    path = Path(path)
+    model = parsed(path)
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < oldest_opset:
+        raise Unsupported(f"{path} is written in opset {opset}: refq reads opset {oldest_opset} and newer, export it anew.")
+    if model.functions:
+        model = inlined(path, model)
+    refuse_unknown(path, model)
+    constants = {tensor.name: array(path, tensor) for tensor in model.graph.initializer}
+    nodes = []
+    for index, node in enumerate(model.graph.node):
+        attributes = {a.name: attribute(path, a) for a in node.attribute}
+        if node.op_type == "Constant":
+            (value,) = attributes.values()
+            constants[node.output[0]] = np.asarray(value)
+            continue
+        if node.op_type in ("Cast", "ConstantOfShape"):
+            attributes = explicit(node.op_type, attributes)
+        nodes.append(Node(scoped(node, index), node.op_type, trimmed(node.input), tuple(node.output), attributes))
+    refuse_not_finite(path, constants)
+    inputs = {value.name: one_image(path, value) for value in model.graph.input if value.name not in constants}
+    if not inputs or not model.graph.output:
+        raise Corrupt(f"{path} holds a graph without inputs or outputs: it is truncated or not a model.")
+    return Graph(path.stem, inputs, tuple(value.name for value in model.graph.output), tuple(nodes), constants)
+
+
+def parsed(path):
+    if path.is_dir():
+        raise IllFormed(f"{path} is a folder: give the model file in it.")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise IllFormed(f"There is no file {path}.") from None
+    except OSError as error:
+        raise IllFormed(f"{path} cannot be read: {error.strerror}.") from None
+    if not data:
+        raise Corrupt(f"{path} is empty.")
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        raise Corrupt(f"{path} is not an ONNX file, or it is truncated: it cannot be parsed.") from None
+    if not model.graph.node or not model.opset_import:
+        raise Corrupt(f"{path} is not an ONNX model: it holds no graph.")
+    return model
+
+
+def inlined(path, model):
+    """The model without its local functions. The inliner wants none of the bytes of external data."""
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:      # the inliner's C++ raises bare types of its own
+        raise Corrupt(f"{path}: its local functions cannot be inlined ({str(error).splitlines()[0]}).") from None
+
+
+def refuse_unknown(path, model):
+    nodes = [(node.domain, node.op_type, node.name or f"number {i}") for i, node in enumerate(model.graph.node)]
+    integer = [f"{op} ({name})" for _, op, name in nodes if op in quantized or op.startswith("QLinear")]
+    if integer:
+        more = f" and {len(integer) - 3} more" if len(integer) > 3 else ""
+        raise Unsupported(f"{path} is already quantized, by {', '.join(integer[:3])}{more}: give the float model it came from.")
+    unknown = {}
+    for domain, op, name in nodes:
+        standard = domain in ("", "ai.onnx")
+        if not (standard and (op in table or op == "Constant")):
+            unknown.setdefault(op if standard else f"{domain}.{op}", []).append(name)
+    if unknown:
+        each = "; ".join(f"{op} ({', '.join(names)})" for op, names in sorted(unknown.items()))
+        raise Unsupported(f"{path} uses operations that refq does not do: {each}.")
+
+
+def array(path, tensor):
+    """A tensor's values as float64, int64 or bool, its external bytes read where it has some."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        tensor = filled(path, tensor)
+    try:
+        values = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise Corrupt(f"{path}: tensor {tensor.name} cannot be read ({error}).") from None
+    if values.dtype == np.bool_:
+        return values
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    if values.dtype.kind in "SUOc":
+        raise Unsupported(f"{path}: tensor {tensor.name} holds {values.dtype}, refq works on real numbers.")
+    return values.astype(np.float64)
+
+
+def filled(path, tensor):
+    """A copy of the tensor with the bytes of its external file, which must lie in the model's folder."""
+    entry = {e.key: e.value for e in tensor.external_data}
+    folder = path.resolve().parent
+    file = (folder / entry.get("location", "")).resolve()
+    if folder not in file.parents:
+        raise Corrupt(f"{path}: tensor {tensor.name} points to {entry.get('location')!r}, outside the model's folder.")
+    if not file.is_file():
+        raise Corrupt(f"{path}: tensor {tensor.name} lies in {entry['location']}, which is missing beside the model.")
+    try:
+        offset, size = int(entry.get("offset", 0)), file.stat().st_size
+        length = int(entry.get("length", size - offset))
+    except ValueError:
+        offset, length, size = -1, 0, 0
+    if offset < 0 or length < 0 or offset + length > size:
+        raise Corrupt(f"{path}: tensor {tensor.name} reaches past the end of {entry['location']}: that file is truncated.")
+    result = onnx.TensorProto()
+    result.CopyFrom(tensor)
+    result.data_location = onnx.TensorProto.DEFAULT
+    del result.external_data[:]
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        result.raw_data = stream.read(length)
+    return result
+
+
+def attribute(path, a):
+    value = onnx.helper.get_attribute_value(a)
+    if isinstance(value, onnx.TensorProto):
+        return array(path, value)
+    if isinstance(value, bytes):
+        return value.decode()
+    return tuple(value) if not isinstance(value, (int, float, str)) else value
+
+
+def explicit(op, attributes):
+    """Cast's target as the kind of number; ConstantOfShape's value as a scalar."""
+    if op == "ConstantOfShape":
+        return {"value": np.asarray(attributes.get("value", 0.0)).reshape(-1)[0]}
+    kind = onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])
+    return {"to": "bool" if kind == np.bool_ else "int" if kind.kind in "iu" else "float"}
+
+
+def trimmed(names):
+    names = list(names)
+    while names and not names[-1]:
+        names.pop()
+    return tuple(names)
+
+
+def scoped(node, index):
+    """The node's name, below the name of its module where torch's new exporter says it."""
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = [s.strip(" '\"") for s in entry.value.strip("[]").split(",")]
+            modules = [s for s in scopes[:-1] if s]
+            if modules:
+                return f"/{modules[-1].replace('.', '/')}/{node.op_type}"
+    return node.name or f"{node.op_type}_{index}"
+
+
+def refuse_not_finite(path, constants):
+    """Weights must be finite; a single infinite number may be meant (the bound of a Clip, a mask)."""
+    for name, values in constants.items():
+        if values.dtype != np.float64:
+            continue
+        word = "NaN" if np.isnan(values).any() else "an infinite value" if np.isinf(values).any() else None
+        if word == "NaN" or (word and values.size > 1):
+            raise IllFormed(f"{path}: tensor {name} holds {word}: the weights must be finite.")
+
+
+def one_image(path, value):
+    """The input's shape with its batch axis set to 1."""
+    dims = value.type.tensor_type.shape.dim
+    if not value.type.HasField("tensor_type") or len(dims) < 2:
+        raise Unsupported(f"{path}: input {value.name} is not a tensor with a batch axis and at least one other.")
+    for axis, dim in enumerate(dims):
+        if axis and not dim.dim_value:
+            raise IllFormed(f"{path}: axis {axis} of input {value.name} has no fixed size: export the model with a fixed one.")
+    return (1, *(dim.dim_value for dim in dims[1:]))

@@ -1,0 +1,81 @@
+"""safetensors files to float graphs: the tensors by name, the architecture by which names they are.
+
+`config.json` beside the file gives what shapes do not say. Source: the safetensors format, huggingface/safetensors README.
+"""
+import importlib
+import json
+import pkgutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import safetensors
+
+from refq import networks
+from refq.errors import Corrupt, IllFormed, Unsupported
+
+formats = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def load(path):
+    """The canonical graph of the network whose tensors the file holds.
+
+    Raises IllFormed for a missing file and for missing, unexpected, misshapen, NaN or infinite tensors; Corrupt for a damaged
+    file or config.json; Unsupported for tensors of another architecture or of integers.
+    """
+    path = Path(path)
+    tensors = {name: numbers(path, name, entry) for name, entry in entries(path)}
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            word = "NaN" if np.isnan(values).any() else "an infinite value"
+            raise IllFormed(f"{path}: tensor {name} holds {word}: the weights must be finite.")
+    architectures = [importlib.import_module(f"{networks.__name__}.{m.name}") for m in pkgutil.iter_modules(networks.__path__)]
+    for architecture in architectures:
+        if architecture.recognizes(tensors):
+            graph = architecture.build(tensors, configuration(path.parent / "config.json"), str(path))
+            return replace(graph, name=path.stem)
+    known = ", ".join(a.__name__.rpartition(".")[2] for a in architectures)
+    raise Unsupported(f"{path} holds {len(tensors)} tensors ({', '.join(sorted(tensors)[:4])} ...) of no architecture that refq "
+                      f"builds from names alone ({known}): give the network as ONNX.")
+
+
+def entries(path):
+    """(name, entry) of each tensor, after the safetensors library has checked the header against the file."""
+    if path.is_dir():
+        raise IllFormed(f"{path} is a folder: give the .safetensors file in it.")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise IllFormed(f"There is no file {path}.") from None
+    except OSError as error:
+        raise IllFormed(f"{path} cannot be read: {error.strerror}.") from None
+    if not data:
+        raise Corrupt(f"{path} is empty.")
+    try:
+        return safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise Corrupt(f"{path} is not a safetensors file, or it is damaged: {error}.") from None
+
+
+def numbers(path, name, entry):
+    """A tensor as float64; bfloat16 is the upper half of a float32."""
+    if entry["dtype"] not in formats:
+        raise Unsupported(f"{path}: tensor {name} holds {entry['dtype']}: refq reads {', '.join(formats)}; "
+                          f"give the float model, not a quantized one.")
+    values = np.frombuffer(entry["data"], formats[entry["dtype"]]).reshape(entry["shape"])
+    if entry["dtype"] == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float64)
+
+
+def configuration(path):
+    """The parsed config.json, {} where there is none."""
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Corrupt(f"{path} cannot be read as JSON ({error}); mend it, or take it away and the shapes decide.") from None
+    if not isinstance(config, dict):
+        raise Corrupt(f"{path} holds no JSON object; mend it, or take it away and the shapes decide.")
+    return config

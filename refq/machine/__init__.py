@@ -1,0 +1,1 @@
+"""The fast inner loops that kernels share."""

@@ -1,0 +1,111 @@
+"""The inside of conv2d kernels: windows gathered into rows, and the rows multiplied as in a matmul.
+
+Rows are gathered in blocks of a size that a cache holds. A depthwise convolution has one product per place of the
+kernel, too few to gather: its loop runs over the channels.
+"""
+from functools import cache
+
+import numpy as np
+
+from refq.ints.accumulate import holder
+from refq.ints.jit import jit
+from refq.machine.linear import linear, loses_order
+
+BLOCK = 1 << 20     # elements of gathered windows at a time
+
+
+@jit(nogil=True)
+def gather(x, first, kh, kw, d, start, ow, zx, geometry, rows):
+    """rows[p] = the window at place start + p of the image x (h w c), channels first to first + d, as (kh kw d)."""
+    (sy, sx, top, left, dy, dx), (h, w, _) = geometry, x.shape
+    for p in range(rows.shape[0]):
+        y, t = (start + p) // ow * sy - top, 0
+        for _i in range(kh):
+            at = (start + p) % ow * sx - left
+            inside = 0 <= y < h
+            for _j in range(kw):
+                if inside and 0 <= at < w:
+                    for c in range(d):
+                        rows[p, t + c] = x[y, at, first + c]
+                else:
+                    for c in range(d):
+                        rows[p, t + c] = zx
+                t += d
+                at += dx
+            y += dy
+
+
+@cache
+def gathered(x, w, rule):
+    """conv2d by gathering windows; the geometry is (sy, sx, top, left, dy, dx)."""
+    product = linear(x, w, rule)
+
+    # In Python: a call of each part is short beside its block, and the product is the machine code that matmul has.
+    def conv2d(x, w, bias, zx, zw, geometry, groups, acc):
+        m, kh, kw, d = w.shape
+        oh, ow, each = acc.shape[1], acc.shape[2], m // groups
+        depth, places = kh * kw * d, oh * ow
+        weights, block = w.reshape(m, depth), min(max(BLOCK // depth, 64), places)
+        rows = np.empty((block, depth), x.dtype)
+        total = np.empty((block, each), acc.dtype)
+        for image, flat in zip(x, acc.reshape(len(x), places, m)):
+            for start in range(0, places, block):
+                out = flat[start:start + block]
+                seen = rows[:len(out)]
+                for g in range(groups):
+                    of_group = slice(g * each, (g + 1) * each)
+                    gather(image, g * d, kh, kw, d, start, ow, zx, geometry, seen)
+                    part = out if groups == 1 else total[:len(out)]
+                    product(seen, weights[of_group], bias[of_group], zx, zw[of_group], part)
+                    if groups > 1:
+                        out[:, of_group] = part
+
+    return conv2d
+
+
+@cache
+def depthwise(step, acc):
+    """conv2d where each filter sees one channel and order cannot matter."""
+    hold, kind = holder(step, acc), np.dtype(np.int32 if acc.bits <= 32 and step != "saturate" else np.int64)
+
+    @jit(nogil=True)
+    def conv2d(x, w, bias, zx, zw, geometry, groups, acc):
+        (m, kh, kw, _), (_images, h, width, c), (sy, sx, top, left, dy, dx) = w.shape, x.shape, geometry
+        weights, total = np.empty((kh, kw, m), kind), np.empty(m, kind)
+        for f in range(m):
+            for i in range(kh):
+                for j in range(kw):
+                    weights[i, j, f] = np.int64(w[f, i, j, 0]) - zw[f]
+        channel = np.arange(m) // (m // c)
+        for n, y, at in np.ndindex(acc.shape[:3]):
+            for f in range(m):
+                total[f] = bias[f]
+            for i in range(kh):
+                for j in range(kw):
+                    b, a = y * sy + i * dy - top, at * sx + j * dx - left
+                    if 0 <= b < h and 0 <= a < width:
+                        place = x[n, b, a]
+                        if m == c:
+                            for f in range(m):
+                                total[f] += (place[f] - zx) * weights[i, j, f]
+                        else:
+                            for f in range(m):
+                                total[f] += (place[channel[f]] - zx) * weights[i, j, f]
+            for f in range(m):
+                acc[n, y, at, f] = hold(np.int64(total[f]))
+
+    return conv2d
+
+
+@cache
+def conv(x, w, rule, stride, padding, dilation, groups):
+    """conv2d(x, w, bias, zx, zw, acc) of a row: the machine code is the same for every geometry."""
+    geometry = stride + padding[:2] + dilation
+    gathers, deep = gathered(x, w, rule), depthwise(rule.step, rule.result)
+    channelwise = groups > 1 and loses_order(rule)
+
+    def conv2d(x, w, bias, zx, zw, acc):
+        inside = deep if channelwise and w.shape[3] == 1 else gathers
+        inside(x, w, bias, zx, zw, geometry, groups, acc)
+
+    return conv2d

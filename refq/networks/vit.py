@@ -1,0 +1,314 @@
+"""vit: vision transformers (ViT, DeiT without distillation) from named tensors, as timm and Hugging Face store them.
+
+    patches -> Linear (as a convolution) -> class token, positions -> blocks -> norm -> class token or mean -> head
+    block: x + proj(attention(norm1(x))), then x + fc2(gelu(fc1(norm2(x))))
+
+Left out by some and taken as it comes: the class token (then the tokens are averaged), biases of qkv, a norm before the
+blocks, layer scale (folded into proj and fc2), a norm after the mean. The steps keep the names of the tensors. Source: Dosovitskiy
+et al. 2021; timm vision_transformer.py; transformers modeling_vit.py.
+"""
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from refq.errors import IllFormed, Unsupported
+from refq.graph.graph import Graph, Node
+from refq.graph.rewrite import rewrite
+
+depth_by_convention = 64
+heads_by_name = {"huge": 16, "giant": 16, "gigantic": 16}
+gelu_words = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh"}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What one project calls the parts; `block` holds {} for the number, parts of a block begin after it."""
+
+    cls: str
+    pos: str
+    patch: str
+    block: str
+    norm1: str
+    qkv: tuple
+    proj: str
+    norm2: str
+    fc1: str
+    fc2: str
+    scale1: str
+    scale2: str
+    norm_pre: str
+    norm: str
+    fc_norm: str
+    head: str
+    eps: float
+
+
+timm = Naming("cls_token", "pos_embed", "patch_embed.proj", "blocks.{}.", "norm1", ("attn.qkv",), "attn.proj", "norm2", "mlp.fc1",
+              "mlp.fc2", "ls1.gamma", "ls2.gamma", "norm_pre", "norm", "fc_norm", "head", 1e-6)
+
+
+def hugging_face(root):
+    parts = ("attention.attention.query", "attention.attention.key", "attention.attention.value")
+    return Naming(f"{root}.embeddings.cls_token", f"{root}.embeddings.position_embeddings",
+                  f"{root}.embeddings.patch_embeddings.projection", f"{root}.encoder.layer.{{}}.", "layernorm_before", parts,
+                  "attention.output.dense", "layernorm_after", "intermediate.dense", "output.dense", "", "", "",
+                  f"{root}.layernorm", "", "classifier", 1e-12)
+
+
+def hugging_face_5(root):
+    """The names that transformers 5 uses in memory; what it saves has the older ones."""
+    old, parts = hugging_face(root), ("attention.q_proj", "attention.k_proj", "attention.v_proj")
+    return Naming(old.cls, old.pos, old.patch, f"{root}.layers.{{}}.", "layernorm_before", parts, "attention.o_proj",
+                  "layernorm_after", "mlp.fc1", "mlp.fc2", "", "", "", old.norm, "", "classifier", 1e-12)
+
+
+namings = (timm, hugging_face("vit"), hugging_face("deit"), hugging_face_5("vit"), hugging_face_5("deit"))
+
+
+def blocks(names, naming):
+    """The numbers of the blocks that the tensor names speak of."""
+    start, end = (re.escape(part) for part in naming.block.split("{}"))
+    return {int(m.group(1)) for name in names if (m := re.match(f"{start}(\\d{{1,4}}){end}", name))}
+
+
+def naming_of(names):
+    """The naming that most of the names fit; None where hardly any does."""
+    def fits(naming):
+        return len(set(names) & expected(naming, names))
+    best = max(namings, key=fits)
+    return best if fits(best) > len(names) / 2 and blocks(names, best) else None
+
+
+def recognizes(names):
+    return naming_of(names) is not None
+
+
+def expected(naming, names):
+    """The names of all tensors that the network needs, its optional parts as far as any tensor of them is there."""
+    wanted = {naming.pos, *(f"{part}.{end}" for part in (naming.patch, naming.head) for end in ("weight", "bias"))}
+    wanted |= {naming.cls} & set(names)
+    if f"{naming.norm_pre}.weight" in names:
+        wanted -= {f"{naming.patch}.bias"} - set(names)         # CLIP's networks have none
+    for part in (naming.norm, naming.norm_pre, naming.fc_norm):
+        if part and ({f"{part}.weight", f"{part}.bias"} & set(names)):
+            wanted |= {f"{part}.weight", f"{part}.bias"}
+    if naming.fc_norm + ".weight" not in names:
+        wanted |= {f"{naming.norm}.weight", f"{naming.norm}.bias"}
+    biased = any(name.endswith(f"{naming.qkv[0]}.bias") for name in names)
+    scaled = [scale for scale in (naming.scale1, naming.scale2) if scale and any(n.endswith(scale) for n in names)]
+    for number in range(max(blocks(names, naming), default=-1) + 1):
+        block = naming.block.format(number)
+        for part in (naming.norm1, naming.proj, naming.norm2, naming.fc1, naming.fc2):
+            wanted |= {f"{block}{part}.weight", f"{block}{part}.bias"}
+        wanted |= {f"{block}{part}.{end}" for part in naming.qkv for end in ("weight", "bias") if end == "weight" or biased}
+        wanted |= {block + scale for scale in scaled}
+    return wanted
+
+
+def listed(names):
+    names = sorted(names)
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def setting(config, *keys):
+    """The first of these keys that the configuration or its nested parts hold, or None."""
+    for part in (config, config.get("model_args") or {}, config.get("pretrained_cfg") or {}):
+        for key in keys:
+            if part.get(key) is not None:
+                return part[key]
+    return None
+
+
+class Builder:
+    """Collects nodes and constants; tensors are taken by name and checked against the shape that they must have."""
+
+    def __init__(self, tensors, name):
+        self.tensors, self.name = tensors, name
+        self.nodes, self.constants, self.notes = [], {}, []
+
+    def take(self, tensor, *shape):
+        value = self.tensors[tensor]
+        if value.shape != shape:
+            raise IllFormed(f"{self.name}: tensor {tensor} is {value.shape}, the other tensors ask for {shape}.")
+        return value
+
+    def constant(self, name, value):
+        self.constants[name] = np.ascontiguousarray(value)
+        return name
+
+    def add(self, op, name, inputs, **attributes):
+        self.nodes.append(Node(name, op, tuple(inputs), (name,), attributes))
+        return name
+
+    def linear(self, x, part, m, k, factor=None):
+        weight, bias = self.take(f"{part}.weight", m, k), f"{part}.bias"
+        bias = self.take(bias, m) if bias in self.tensors else np.zeros(m)
+        if factor is not None:
+            weight, bias = weight * factor[:, None], bias * factor
+        return self.add("Linear", part, (x, self.constant(f"{part}.weight", weight), self.constant(f"{part}.bias", bias)))
+
+    def norm(self, x, part, width, eps):
+        weight, bias = (self.constant(f"{part}.{end}", self.take(f"{part}.{end}", width)) for end in ("weight", "bias"))
+        return self.add("LayerNormalization", part, (x, weight, bias), epsilon=eps)
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    width: int
+    heads: int
+    tokens: int
+    eps: float
+
+
+def heads_of(builder, config, width):
+    """The number of heads: as the configuration says, else by the architecture's name, else 64 wide each."""
+    heads = setting(config, "num_attention_heads", "num_heads")
+    if heads is None:
+        name = str(config.get("architecture") or "")
+        heads = next((n for word, n in heads_by_name.items() if word in name), max(width // depth_by_convention, 1))
+        builder.notes.append(f"The number of heads is not written in the file: {heads}, by convention for width {width}.")
+    if not isinstance(heads, int) or heads < 1 or width % heads:
+        raise IllFormed(f"{builder.name}: {heads!r} heads do not divide the width {width}; "
+                        f"give num_attention_heads in config.json.")
+    return heads
+
+
+def image_of(builder, config, positions, patch, has_cls):
+    """(rows, columns) of patches and whether the class token has a position."""
+    size = setting(config, "image_size", "img_size", "input_size")
+    size = list(size)[-2:] if isinstance(size, (list, tuple)) else [size, size] if size else None
+    if size is None:
+        side = math.isqrt(positions)
+        if side * side not in (positions, positions - has_cls):
+            raise IllFormed(f"{builder.name}: {positions} positions are no square of patches; give image_size in config.json.")
+        size = [side * patch[0], side * patch[1]]
+        builder.notes.append(f"The image size is not written in the file: {size[0]}x{size[1]}, from {positions} positions.")
+    if not all(isinstance(n, int) and n > 0 for n in size):
+        raise IllFormed(f"{builder.name}: the image size {size} in config.json is not two positive integers.")
+    grid = (size[0] // patch[0], size[1] // patch[1])
+    if grid[0] * grid[1] not in (positions, positions - has_cls):
+        raise IllFormed(f"{builder.name}: images of {size[0]}x{size[1]} give {grid[0] * grid[1]} patches, "
+                        f"the positions are for {positions - has_cls}; mend image_size in config.json.")
+    return grid, size
+
+
+def block(builder, x, naming, number, d, approximate):
+    """One encoder block on tokens (1 n width)."""
+    start, depth = naming.block.format(number), d.width // d.heads
+    attn = start + naming.proj.rpartition(".")[0].removesuffix(".output")
+    y = builder.norm(x, start + naming.norm1, d.width, d.eps)
+    if len(naming.qkv) == 1:
+        joined = builder.linear(y, start + naming.qkv[0], 3 * d.width, d.width)
+        parts = [builder.add("Slice", f"{attn}.{word}", (joined,), axis=2, start=i * d.width, stop=(i + 1) * d.width, step=1)
+                 for i, word in enumerate("qkv")]
+    else:
+        parts = [builder.linear(y, start + part, d.width, d.width) for part in naming.qkv]
+    rows = {}
+    for part, word, perm in zip(parts, "qkv", ((0, 2, 1, 3), (0, 2, 1, 3), (0, 2, 3, 1))):
+        split = builder.add("Reshape", f"{attn}.{word}.heads", (part,), shape=(1, d.tokens, d.heads, depth))
+        rows[word] = builder.add("Transpose", f"{attn}.{word}.rows", (split,), perm=perm)
+    logits = builder.add("MatMul", f"{attn}.logits", (rows["q"], rows["k"]), transpose_b=True, alpha=depth ** -0.5)
+    weights = builder.add("Softmax", f"{attn}.softmax", (logits,))
+    mixed = builder.add("MatMul", f"{attn}.mixed", (weights, rows["v"]), transpose_b=True, alpha=1.0)
+    turned = builder.add("Transpose", f"{attn}.mixed.tokens", (mixed,), perm=(0, 2, 1, 3))
+    y = builder.add("Reshape", f"{attn}.joined", (turned,), shape=(1, d.tokens, d.width))
+    y = builder.linear(y, start + naming.proj, d.width, d.width, layer_scale(builder, start, naming.scale1, d.width))
+    x = builder.add("Add", f"{start}add1", (x, y))
+    y = builder.norm(x, start + naming.norm2, d.width, d.eps)
+    hidden = len(builder.tensors[f"{start}{naming.fc1}.weight"])
+    y = builder.linear(y, start + naming.fc1, hidden, d.width)
+    y = builder.add("Relu", f"{start}relu", (y,)) if approximate == "relu" else builder.add(
+        "Gelu", f"{start}gelu", (y,), approximate=approximate)
+    y = builder.linear(y, start + naming.fc2, d.width, hidden, layer_scale(builder, start, naming.scale2, d.width))
+    return builder.add("Add", f"{start}add2", (x, y))
+
+
+def layer_scale(builder, start, name, width):
+    return builder.take(start + name, width) if name and start + name in builder.tensors else None
+
+
+def activation(builder, config):
+    word = setting(config, "hidden_act", "act_layer") or "gelu"
+    if word != "relu" and word not in gelu_words:
+        raise Unsupported(f"{builder.name}: the activation {word!r} of config.json is not supported: "
+                          f"relu, {', '.join(gelu_words)} are.")
+    return "relu" if word == "relu" else gelu_words[word]
+
+
+def build(tensors, config, name):
+    """The canonical graph of the network. `tensors`: name to float64 array; `config`: the parsed config.json, {} where there
+    is none; `name` stands in messages. Raises IllFormed for missing, unexpected and misshapen tensors, all named."""
+    naming = naming_of(tensors)
+    wanted = expected(naming, tensors)
+    missing, extra = wanted - set(tensors), set(tensors) - wanted
+    if missing or extra:
+        parts = [f"tensors are {word}: {listed(names)}" for word, names in (("missing", missing), ("unexpected", extra)) if names]
+        raise IllFormed(f"{name} is not a whole ViT or DeiT (distilled and windowed ones are not supported): {'; '.join(parts)}.")
+    builder = Builder(tensors, name)
+    kernel, positions = tensors[f"{naming.patch}.weight"], tensors[naming.pos]
+    if kernel.ndim != 4 or positions.ndim != 3:
+        raise IllFormed(f"{name}: {naming.patch}.weight is {kernel.shape} and {naming.pos} is {positions.shape}, "
+                        f"they must have four and three axes.")
+    (width, channels, *patch), has_cls, count = kernel.shape, naming.cls in tensors, positions.shape[1]
+    builder.take(naming.pos, 1, count, width)
+    heads = heads_of(builder, config, width)
+    grid, size = image_of(builder, config, count, patch, has_cls)
+    patches = grid[0] * grid[1]
+    eps = setting(config, "layer_norm_eps", "norm_eps")
+    if eps is None:
+        builder.notes.append(f"The epsilon of the norms is not written in the file: {naming.eps:g}, as its project has it.")
+    d = Dimensions(width, heads, patches + has_cls, naming.eps if eps is None else float(eps))
+    x = tokens(builder, naming, d, grid, has_cls and count == patches)
+    if f"{naming.norm_pre}.weight" in tensors:
+        x = builder.norm(x, naming.norm_pre, width, d.eps)
+    approximate = activation(builder, config)
+    for number in range(max(blocks(tensors, naming)) + 1):
+        x = block(builder, x, naming, number, d, approximate)
+    output = head(builder, x, naming, d, has_cls, config)
+    names = labels(config)
+    graph = Graph(name, {"images": (1, channels, *size)}, (output,), tuple(builder.nodes), builder.constants,
+                  notes=tuple(builder.notes), labels=names if len(names) == len(tensors[f"{naming.head}.weight"]) else ())
+    return rewrite(graph)
+
+
+def tokens(builder, naming, d, grid, positions_first):
+    """Patches as tokens, with class token and positions, in the order of the two that the number of positions tells."""
+    part, kernel = naming.patch, builder.tensors[f"{naming.patch}.weight"]
+    bias = builder.take(f"{part}.bias", d.width) if f"{part}.bias" in builder.tensors else np.zeros(d.width)
+    weights = builder.constant(f"{part}.weight", kernel), builder.constant(f"{part}.bias", bias)
+    patch = tuple(kernel.shape[2:])
+    x = builder.add("Conv", part, ("images", *weights), strides=patch, pads=(0, 0, 0, 0), dilations=(1, 1), group=1)
+    x = builder.add("Reshape", f"{part}.flat", (x,), shape=(1, d.width, grid[0] * grid[1]))
+    x = builder.add("Transpose", f"{part}.tokens", (x,), perm=(0, 2, 1))
+    positions = builder.constant(naming.pos, builder.tensors[naming.pos])
+    if positions_first:
+        x = builder.add("Add", "positions", (x, positions))
+    if naming.cls in builder.tensors:
+        cls = builder.constant(naming.cls, builder.take(naming.cls, 1, 1, d.width))
+        x = builder.add("Concat", "tokens", (cls, x), axis=1)
+    return x if positions_first else builder.add("Add", "positions", (x, positions))
+
+
+def head(builder, x, naming, d, has_cls, config):
+    if f"{naming.norm}.weight" in builder.tensors:
+        x = builder.norm(x, naming.norm, d.width, d.eps)
+    averaged = not has_cls or f"{naming.fc_norm}.weight" in builder.tensors or setting(config, "global_pool") == "avg"
+    first = has_cls if averaged else 0
+    if first or not averaged:
+        x = builder.add("Slice", "head.tokens", (x,), axis=1, start=int(first), stop=d.tokens if averaged else 1, step=1)
+    x = (builder.add("ReduceMean", "head.mean", (x,), axes=(1,), keepdims=0) if averaged
+         else builder.add("Reshape", "head.token", (x,), shape=(1, d.width)))
+    if f"{naming.fc_norm}.weight" in builder.tensors:
+        x = builder.norm(x, naming.fc_norm, d.width, d.eps)
+    return builder.linear(x, naming.head, len(builder.tensors[f"{naming.head}.weight"]), d.width)
+
+
+def labels(config):
+    """The names of the classes in order, or () where they are only numbers."""
+    named = config.get("id2label") or {}
+    if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))):
+        return tuple(map(str, config.get("label_names") or ()))
+    names = tuple(str(named[str(i)]) for i in range(len(named)))
+    return () if names == tuple(f"LABEL_{i}" for i in range(len(names))) else names

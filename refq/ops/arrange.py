@@ -1,0 +1,206 @@
+"""arrange: moves codes and changes none: reshape, transpose, slice, gather, pad, concat.
+
+    y = moves(x0, x1, ...)
+
+A move is a tuple; shapes and axes are those of one image, the batch axis is not counted:
+    ("concat", axis)                      the operands x0, x1, ... joined along an axis; the first move, if at all
+    ("reshape", (sizes...))               the same codes in the same order, last axis fastest
+    ("transpose", (axes...))              axis j of the result is axis axes[j]
+    ("slice", axis, start, stop, step)    start, start + step, ... before stop; 0 <= start, step >= 1
+    ("gather", axis, (indices...))        places along an axis, each 0 or more, in any order and as often as wanted
+    ("pad", ((before, after), ...))       places around, for every axis; they read the operand `zero`
+
+units    y counts what x0 counts: all operands lie on one grid
+R1       every code of y is a code of an operand, or `zero` where a pad put it
+R2       moves act one after the other, and in each image alike
+error    exact
+source   ONNX Reshape, Transpose, Slice, Gather, Pad, Concat
+"""
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints.row import Row as Base
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, last_tile_lost, previous_case, transposed
+from refq.ints.width import I8, Width
+from refq.machine.moves import frozen, split, trail, views
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    width: Width = I8
+    shapes: tuple = ((1,),)
+    moves: tuple = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "shapes", frozen(self.shapes))
+        object.__setattr__(self, "moves", frozen(self.moves))
+        trail(self.shapes, self.moves)
+
+    @property
+    def shape(self):
+        """The shape of y for one image."""
+        return trail(self.shapes, self.moves)[-1]
+
+    @property
+    def takes(self):
+        operands = {f"x{i}": self.width(" ".join(["n", *(f"[x{i}{axis}]" for axis in letters(shape))]))
+                    for i, shape in enumerate(self.shapes)}
+        return operands | ({"zero": self.width()} if any(m[0] == "pad" for m in self.moves) else {})
+
+    @property
+    def gives(self):
+        return {"y": self.width(" ".join(["n", *(f"y{axis}" for axis in letters(self.shape))]))}
+
+    def sizes(self, found):
+        for i, shape in enumerate(self.shapes):
+            given = tuple(found[f"x{i}{axis}"] for axis in letters(shape))
+            if given != shape:
+                raise IllFormed(f"arrange: x{i} is {given}, and the row moves {shape}")
+        return {f"y{axis}": size for axis, size in zip(letters(self.shape), self.shape)}
+
+
+def letters(shape):
+    """Names of axes."""
+    return [chr(ord("a") + i) for i in range(len(shape))]
+
+
+def build(row, zero):
+    """The constants of a step: `zero`, the zero point, where something is padded."""
+    return {"zero": zero} if "zero" in row.takes else {}
+
+
+# The spec goes backwards: `before` turns the places of a move's result into the places that it reads.
+
+def reshape_before(places, shape, after, sizes):
+    flat = 0
+    for place, size in zip(places, after):
+        flat = flat * size + place
+    back = []
+    for size in reversed(shape):
+        back.append(flat % max(size, 1))
+        flat = flat // max(size, 1)
+    return back[::-1]
+
+
+def transpose_before(places, shape, after, axes):
+    return [places[axes.index(axis)] for axis in range(len(shape))]
+
+
+def slice_before(places, shape, after, axis, start, stop, step):
+    return [start + step * place if a == axis else place for a, place in enumerate(places)]
+
+
+def gather_before(places, shape, after, axis, indices):
+    return [np.array(indices, np.int64)[place] if a == axis else place for a, place in enumerate(places)]
+
+
+def pad_before(places, shape, after, widths):
+    return [place - before for place, (before, _) in zip(places, widths)]
+
+
+befores = {"reshape": reshape_before, "transpose": transpose_before, "slice": slice_before, "gather": gather_before,
+           "pad": pad_before}
+
+
+def spec(*operands, row, at=unwatched):
+    arrays, zero = operands[:len(row.shapes)], operands[-1]
+    joined, chain = split(row.moves)
+    *shapes, final = trail(row.shapes, row.moves)[-len(chain) - 1:]
+    places, padded, after = list(np.indices(final)), np.zeros(final, bool), final
+    for move, shape in zip(reversed(chain), reversed(shapes)):                                # R2
+        places, after = befores[move[0]](places, shape, after, *move[1:]), shape
+        for axis, size in enumerate(shape):
+            padded = padded | (places[axis] < 0) | (places[axis] >= size)
+            places[axis] = np.clip(places[axis], 0, max(size - 1, 0))
+    y, first = np.full((len(arrays[0]), *final), zero if padded.any() else 0, np.int64), 0
+    for array in arrays:                                                                      # R1
+        mine, here = ~padded, list(places)
+        if len(arrays) > 1:
+            here[joined] = places[joined] - first
+            mine = mine & (here[joined] >= 0) & (here[joined] < array.shape[1 + joined])
+            first += array.shape[1 + joined]
+        y[:, mine] = array[(slice(None), *(place[mine] for place in here))].reshape(len(y), np.count_nonzero(mine))
+    return y
+
+
+@cache
+def kernel(row):
+    joined, chain = split(row.moves)
+    several = len(row.shapes)
+
+    def arrange(*operands):
+        *operands, y = operands
+        x = np.concatenate(operands[:several], joined + 1) if several > 1 else operands[0]
+        for move in chain:                                                                    # R2
+            x = views[move[0]](x, operands[-1], *move[1:])
+        y[...] = x                                                                            # R1
+
+    return arrange
+
+
+def altered(run, operands, row, kind, alter):
+    """Run with the first move of that kind replaced; its codes are read in the order in which they then lie."""
+    place = next((i for i, move in enumerate(row.moves) if move[0] == kind), None)
+    if place is None:
+        return run(operands)
+    wrong = (alter(*row.moves[place][1:]), ("reshape", trail(row.shapes, row.moves)[place + 1]))
+    try:
+        return run(operands, row=replace(row, moves=row.moves[:place] + wrong + row.moves[place + 1:]))
+    except IllFormed:
+        return run(operands)
+
+
+def transpose_inverted(run, operands, row):
+    """Axes move the other way round: axis axes[j] of the result is axis j."""
+    return altered(run, operands, row, "transpose", lambda axes: ("transpose", tuple(map(axes.index, sorted(axes)))))
+
+
+def transpose_forgotten(run, operands, row):
+    """The codes stay in the order in which they lie, and only the shape is turned."""
+    return altered(run, operands, row, "transpose", lambda axes: ("transpose", tuple(sorted(axes))))
+
+
+def slice_late(run, operands, row):
+    """A slice starts and stops one place too far."""
+    return altered(run, operands, row, "slice", lambda axis, start, stop, by: ("slice", axis, start + 1, stop + 1, by))
+
+
+def gather_early(run, operands, row):
+    """Indices count from 1."""
+    return altered(run, operands, row, "gather", lambda axis, at: ("gather", axis, tuple(max(i - 1, 0) for i in at)))
+
+
+def pad_swapped(run, operands, row):
+    """What should come before comes after."""
+    return altered(run, operands, row, "pad", lambda widths: ("pad", tuple(pair[::-1] for pair in widths)))
+
+
+def padded_with_zero(run, operands, row):
+    """The padding is the code 0 where it should be the zero point."""
+    return run({**operands, "zero": 0}) if "zero" in operands else run(operands)
+
+
+slips = (transpose_inverted, transpose_forgotten, slice_late, gather_early, pad_swapped, padded_with_zero,
+         transposed("y"), channels_shifted("y", 1), previous_case("x0"), last_tile_lost("y", 2))
+
+
+def r1_no_code_is_new(*operands, row):
+    return np.isin(spec(*operands, row=row), np.concatenate([np.ravel(codes) for codes in operands]))
+
+
+def r2_images_do_not_meet(*operands, row):
+    turned = [codes[::-1] if np.ndim(codes) else codes for codes in operands]
+    return spec(*turned, row=row)[::-1] == spec(*operands, row=row)
+
+
+def r2_moves_act_one_after_the_other(*operands, row):
+    """The first move alone, and then the rest on what it gives."""
+    first = replace(row, moves=row.moves[:1])
+    rest = replace(row, shapes=(first.shape,), moves=row.moves[1:])
+    zero = [operands[-1]] if "zero" in row.takes else []
+    return spec(spec(*operands, row=first), *zero, row=rest) == spec(*operands, row=row)

@@ -1,0 +1,140 @@
+"""rescale: carry a register onto the output grid.
+
+    y = clip(zp + round((acc - zin) * mult / 2**shift))
+
+units    acc counts s_in (s_x*s_w for an accumulator); y counts s_y; mult / 2**shift is s_in / s_y
+R1       the input zero point is taken off first; an accumulator has none
+R2       the product is exact in 64 bits
+R3       rounded once at `shift`; or twice, at bit 31 by `high` and then the rest, after a left shift where shift < 31
+R4       the zero point joins after the rounding, or inside it
+R5       clipped to the output width, never wrapped
+error    at most half a unit of y (one where rounded twice) beside the multiplier's own, while R5 is idle
+source   Jacob et al. 2018, section 2.2; TOSA 1.0 RESCALE; tensorflow/tflite-micro kernels/internal/common.h
+"""
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints import multiplier, rounding
+from refq.ints.jit import jit
+from refq.ints.row import Row as Base
+from refq.ints.row import choice
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, dropped, first_for_all, last_tile_lost, negated
+from refq.ints.width import I8, I32, I64, Width
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    multiplier: str = choice("q31", *multiplier.forms, acts="build")
+    high: str = choice("none", *rounding.names)
+    ties: str = choice("half_up", *rounding.names)
+    left: str = choice("wrap", "saturate")
+    zero_point: str = choice("after", "inside")
+    acc: Width = I32
+    out: Width = I8
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.high != "none" and (self.zero_point == "inside" or self.acc.bits > 32):
+            raise IllFormed("rescale: two roundings (`high`) need an accumulator of at most 32 bits and the zero point "
+                            "after the rounding")
+
+    @property
+    def takes(self):
+        most = min(62, 62 - self.out.bits) if self.zero_point == "inside" else 62
+        # with the zero point inside the product has one bit less, so that the sum fits 64
+        reach = 1 << self.acc.bits - 2 if self.zero_point == "inside" and self.acc.bits > 16 else 1 << 63
+        zin = self.acc("", max(self.acc.lo, -reach), min(self.acc.hi, reach))
+        return {"acc": self.acc("n c"), "zin": zin, "mult": I64("c", 0, min(1 << 31, 1 << (63 - self.acc.bits))),
+                "shift": I8("c", 0, most), "zp": self.out()}
+
+    @property
+    def gives(self):
+        return {"y": self.out("n c")}
+
+
+def build(row, scale, zin, zp):
+    """The constants of a step from real scales: `scale` is s_in / s_y for each channel (a float64 array)."""
+    pairs = [multiplier.encode(s, row.multiplier) for s in np.atleast_1d(scale)]
+    return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
+
+
+def spec(acc, zin, mult, shift, zp, row, at=unwatched):
+    centred = acc.astype(np.int64) - zin                                                          # R1
+    shift = shift.astype(np.int64)
+    if row.zero_point == "inside":
+        wide = at("wide", centred * mult + (np.int64(zp) << shift), I64)                          # R2 R4
+        return at.clip("y", at.shift("scaled", row.ties, wide, shift, I64), row.out)              # R3 R5
+    scaled = multiplier.scaled(at, centred, mult, shift, row.high, row.ties, row.left)            # R2 R3
+    return at.clip("y", scaled + zp, row.out)                                                     # R4 R5
+
+
+@cache
+def kernel(row):
+    scaled, ties = multiplier.scaler(row.high, row.ties, row.left), rounding.word(row.ties)
+    inside, lo, hi = row.zero_point == "inside", row.out.lo, row.out.hi
+
+    @jit(nogil=True)
+    def rescale(acc, zin, mult, shift, zp, y):
+        for n in range(acc.shape[0]):
+            for c in range(acc.shape[1]):
+                centred = np.int64(acc[n, c]) - zin                                               # R1
+                s = np.int64(shift[c])
+                if inside:
+                    value = ties(centred * mult[c] + (zp << s), s)                                # R2 R3 R4
+                else:
+                    value = scaled(centred, mult[c], s) + zp                                      # R2 R3 R4
+                y[n, c] = min(max(value, lo), hi)                                                 # R5
+
+    return rescale
+
+
+
+def real(acc, zin, mult, shift, zp, row):
+    return zp + Fraction((int(acc) - int(zin)) * int(mult), 2 ** int(shift))
+
+
+def shift_off_by_one(run, operands, row):
+    """The result is halved once more, where the range of shifts has room."""
+    shift = np.minimum(operands["shift"] + 1, row.takes["shift"].hi).astype(operands["shift"].dtype)
+    return run({**operands, "shift": shift})
+
+
+def clipped_before_zero_point(run, operands, row):
+    """The clip comes first, then the zero point, then a second clip."""
+    y = run({**operands, "zp": 0})["y"]
+    return {"y": row.out.clip(y.astype(np.int64) + operands["zp"]).astype(y.dtype)}
+
+
+slips = (dropped("zp"), negated("zp"), dropped("zin"), negated("zin"), first_for_all("mult", "shift"), shift_off_by_one,
+         clipped_before_zero_point, channels_shifted("mult", 1), channels_shifted("shift", 1), channels_shifted("y", 1),
+         last_tile_lost("y", 4))
+
+
+def fits(acc, zin, shift, row):
+    """Where the left shift of rows that round twice loses nothing."""
+    room = np.maximum(31 - shift.astype(np.int64), 0)
+    return (row.high == "none") | (np.abs(acc.astype(np.int64) - zin) < (1 << 31) >> room)
+
+
+def r3_near_the_real_value(acc, zin, mult, shift, zp, row):
+    """Half a unit where rounded once to the nearest, one for other roundings, two where rounded twice, or clipped."""
+    y = spec(acc, zin, mult, shift, zp, row)
+    bound = 2 if row.high != "none" else Fraction(1 + ("half" not in row.ties), 2)
+    near = [abs(real(acc[i], zin, mult[i[1]], shift[i[1]], zp, row) - int(y[i])) <= bound for i in np.ndindex(y.shape)]
+    clipped = (y == row.out.lo) | (y == row.out.hi)
+    return np.reshape(np.array(near, bool), y.shape) | clipped | ~fits(acc, zin, shift, row)
+
+
+def r4_zero_gives_the_zero_point(acc, zin, mult, shift, zp, row):
+    return spec(np.full_like(acc, zin), zin, mult, shift, zp, row) == zp
+
+
+def r5_keeps_order(acc, zin, mult, shift, zp, row):
+    """Larger accumulators never give smaller codes."""
+    acc = np.sort(acc, axis=0)
+    return (np.diff(spec(acc, zin, mult, shift, zp, row), axis=0) >= 0) | ~fits(acc, zin, shift, row).all(axis=0)

@@ -1,0 +1,119 @@
+"""rescale_float32: carry a register onto the output grid by one float32 multiplication.
+
+    y = clip(zp + round(f32(f32(acc - zin) * scale)))
+
+units    acc counts s_in; y counts s_y; scale is s_in / s_y rounded to float32
+R1       the input zero point is taken off as an integer; an accumulator has none
+R2       the difference is rounded to float32, exact below 2**24
+R3       the product is rounded to float32, ties to even
+R4       rounded to an integer, ties as the row says
+R5       the zero point joins after the rounding as an integer; or inside it, in float32, rounded once more
+R6       clipped to the output width, never wrapped; so an infinite product saturates
+error    at most half a unit of y and 2**-23 of the result beside the scale's own, while R6 is idle
+source   ONNX Runtime core/mlas/lib/quantize.cpp; XNNPACK fp32 requantization; FBGEMM (after); oneDNN (inside)
+"""
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints import rounding
+from refq.ints.floats import nearest, plus, product
+from refq.ints.jit import jit
+from refq.ints.operand import F32
+from refq.ints.row import Row as Base
+from refq.ints.row import choice
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, dropped, last_tile_lost, negated
+from refq.ints.width import I8, I32, I40, I64, Width
+
+LARGEST = 2.0 ** 64
+"""The largest scale: no product of it is infinite."""
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    ties: str = choice("half_even", *rounding.names)
+    zero_point: str = choice("after", "inside")
+    acc: Width = I32
+    out: Width = I8
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.acc.bits > 48 or self.out.bits > 32:
+            raise IllFormed(f"rescale_float32: {self.acc} to {self.out}; defined up to 48 and 32 bits")
+
+    @property
+    def takes(self):
+        return {"acc": self.acc("n c"), "zin": self.acc(), "scale": F32("c", 0.0, LARGEST), "zp": self.out()}
+
+    @property
+    def gives(self):
+        return {"y": self.out("n c")}
+
+
+def build(row, scale, zin, zp):
+    """The constants of a step from real scales: `scale` is s_in / s_y for each channel (a float64 array)."""
+    single = np.atleast_1d(scale).astype(np.float32)
+    if not ((single >= 0) & (single <= LARGEST)).all():
+        raise IllFormed(f"rescale_float32: scales {np.min(scale)!r} to {np.max(scale)!r}; allowed is 0 to 2**64")
+    return {"zin": zin, "scale": single, "zp": zp}
+
+
+def spec(acc, zin, scale, zp, row, at=unwatched):
+    centred = at("centred", acc.astype(np.int64) - zin, I64)                                      # R1
+    value = at("product", at("single", centred.astype(np.float32), F32) * scale, F32)             # R2 R3
+    if row.zero_point == "inside":
+        value = at("joined", value + np.float32(zp), F32)                                         # R5
+        return at.clip("y", at.nearest("rounded", row.ties, value, I40), row.out)                 # R4 R6
+    return at.clip("y", at.nearest("rounded", row.ties, value, I40) + zp, row.out)                # R4 R5 R6
+
+
+@cache
+def kernel(row):
+    whole, lo, hi = nearest(row.ties, I40), row.out.lo, row.out.hi
+
+    @jit(nogil=True)
+    def after(acc, zin, scale, zp, y):
+        for n in range(acc.shape[0]):
+            for c in range(acc.shape[1]):
+                value = product(acc[n, c] - zin, scale[c])                                        # R1 R2 R3
+                y[n, c] = min(max(whole(value) + zp, lo), hi)                                     # R4 R5 R6
+
+    @jit(nogil=True)
+    def inside(acc, zin, scale, zp, y):
+        for n in range(acc.shape[0]):
+            for c in range(acc.shape[1]):
+                value = product(acc[n, c] - zin, scale[c])                                        # R1 R2 R3
+                y[n, c] = min(max(whole(plus(value, zp)), lo), hi)                                # R4 R5 R6
+
+    return inside if row.zero_point == "inside" else after
+
+
+def real(acc, zin, scale, zp, row):
+    return zp + (int(acc) - int(zin)) * Fraction(float(scale))
+
+
+def scale_in_half_precision(run, operands, row):
+    """The scale is rounded to float16."""
+    with np.errstate(over="ignore"):
+        half = np.minimum(operands["scale"].astype(np.float16).astype(np.float32), np.float32(65504))
+    return run({**operands, "scale": half})
+
+
+slips = (dropped("zp"), negated("zp"), dropped("zin"), channels_shifted("scale", 1), channels_shifted("y", 1),
+         last_tile_lost("y", 4), scale_in_half_precision)
+
+
+def r4_keeps_order(acc, zin, scale, zp, row):
+    """Larger accumulators never give smaller codes."""
+    order = np.sort(acc, axis=0)
+    return np.diff(spec(order, zin, scale, zp, row), axis=0) >= 0
+
+
+def r5_zero_gives_the_zero_point(acc, zin, scale, zp, row):
+    if row.out.bits > 24 and row.zero_point == "inside":
+        return True         # float32 does not hold every zero point
+    return spec(np.full_like(acc, zin), zin, scale, zp, row) == zp

@@ -1,0 +1,139 @@
+"""shiftmax: softmax of a row by shifts and one division.
+
+    p = clip(floor(e * F / 2**(32 - b))),  e = shift_exp(q - max q),  F = floor((2**31 - 1) / min(sum e, 2**31 - 1))
+
+units    q counts s, and x0 = floor(-1/s) stands for -1; p counts 2**-(b-1), b the bits of p
+R1       the largest code of the row is taken off, so a zero point plays no part
+R2       exp by shifts with n fraction bits (refq.ints.exponential)
+R3       the sum saturates at 2**31 - 1
+R4       one division a row, floored
+R5       the product is floored at 32 - b
+R6       clipped to p's width, never wrapped: idle while |x0| * 2**n < 2**31
+error    |p / 2**(b-1) - softmax| <= 2**(1-b) + 0.025 + s/8 + 1.6 * (|x0|*s - 1) for rows of C <= 256 codes, while
+         C * |x0| <= 2**(31-n); the last term is what a scale loses whose inverse is not whole: 0.033 at s = 1/16
+source   Li and Gu 2023 (I-ViT); zkkli/I-ViT models/quantization_utils/quant_modules.py, IntSoftmax, where float32
+         carries integers: 2**31 - 1 is 2**31, and sums and products lose bits beyond 24
+"""
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, unit
+from refq.ints.jit import jit
+from refq.ints.operand import never_empty
+from refq.ints.row import Row as Base
+from refq.ints.row import choice
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
+from refq.ints.width import I8, I32, I64, Width, at_most
+
+ONE = I32.hi
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    n: int = choice(15, 14, 16)
+    q: Width = I8
+    out: Width = I8
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_most(16, "shiftmax", self.q, self.out)
+        if not self.out.signed:
+            raise IllFormed(f"shiftmax: p of {self.out}; its top bit stands for 1, so give it a signed width")
+
+    @property
+    def takes(self):
+        return {"q": self.q("n [c]"), "x0": I32("", FINEST, -1)}
+
+    @property
+    def gives(self):
+        return {"p": self.out("n c", 0)}
+
+    def sizes(self, found):
+        return never_empty("c", found, "shiftmax")
+
+
+def build(row, scale, zero):
+    """The constants of a step: `scale` of q (a float64 in 2**-24 .. 1), `zero` its zero point, which plays no part."""
+    return {"x0": unit(scale, "shiftmax")}
+
+
+def result(row, scale):
+    """The scale of p."""
+    return 2.0 ** (1 - row.out.bits)
+
+
+def spec(q, x0, row, at=unwatched):
+    q = q.astype(np.int64)
+    lowered = at("lowered", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))               # R1
+    e = exponential(at, "e", lowered, x0, row.n)                                                   # R2
+    total = at.clip("total", e.sum(axis=1, keepdims=True), I32)                                    # R3
+    factor = at.divide("factor", "floor", ONE, total, I32)                                         # R4
+    return at.clip("p", at.shift("scaled", "floor", e * factor, 32 - row.out.bits, I64), row.out)  # R5 R6
+
+
+@cache
+def kernel(row):
+    n, down, hi, codes = row.n, 32 - row.out.bits, row.out.hi, 1 << row.q.bits if row.q.bits <= 8 else 0
+
+    @jit(nogil=True, error_model="numpy")
+    def shiftmax(q, x0, p):
+        # 8-bit codes have at most 256 distances from the largest: their exponentials are made once
+        exponentials = np.empty(codes, np.int64)
+        for d in range(codes):
+            exponentials[d] = falling_exp(-d, x0, n)                                               # R2
+        e = np.empty(q.shape[1], np.int64)
+        for r in range(q.shape[0]):
+            largest = np.int64(q[r].max())                                                         # R1
+            total = 0
+            for c in range(q.shape[1]):
+                d = largest - q[r, c]                                                              # R1
+                e[c] = exponentials[d] if codes else falling_exp(-d, x0, n)                        # R2
+                total += e[c]
+            factor = quotient(ONE, min(total, ONE))                                                # R3 R4
+            for c in range(q.shape[1]):
+                p[r, c] = min((e[c] * factor) >> down, hi)                                         # R5 R6
+
+    return shiftmax
+
+
+def real(q, s):
+    """softmax of the real row: q (n c) codes of scale s; float64."""
+    e = np.exp((q - q.max(axis=1, keepdims=True)) * s)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def largest_forgotten(run, operands, row):
+    """The row before lends its largest code: what a register not reset between rows does."""
+    q = operands["q"].astype(np.int64)
+    raised = np.maximum.accumulate(q.max(axis=1, initial=row.q.lo), axis=0)
+    joined = np.concatenate([q, raised[:, None]], axis=1).astype(operands["q"].dtype)
+    return {"p": run({**operands, "q": np.ascontiguousarray(joined)})["p"][:, :-1]}
+
+
+slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten)
+
+
+def r1_zero_point_plays_no_part(q, x0, row):
+    """Adding a constant to a whole row changes nothing."""
+    q = q.astype(np.int64)
+    room = row.q.hi - q.max(axis=1, keepdims=True)
+    return spec(q + room, x0, row) == spec(q, x0, row)
+
+
+def r2_keeps_order(q, x0, row):
+    """Larger codes never have smaller shares: exp by shifts is monotone."""
+    order = np.argsort(q, axis=1, kind="stable")
+    return np.diff(np.take_along_axis(spec(q, x0, row), order, axis=1), axis=1) >= 0
+
+
+def r4_near_the_real_value(q, x0, row):
+    """Within the bound of softmax at the scale 1 / |x0|; and no row has shares of more than 1 together."""
+    if q.shape[1] > 256 or q.shape[1] * (-x0 << row.n) > ONE:
+        return True
+    p, s, unit = spec(q, x0, row), -1 / x0, 2.0 ** (1 - row.out.bits)
+    near = np.abs(p * unit - real(q.astype(np.int64), s)) <= unit + 0.025 + s / 8
+    return near & (p.sum(axis=1, keepdims=True) * unit <= 1)

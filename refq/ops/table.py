@@ -1,0 +1,115 @@
+"""table: any function of one code, as a list of its values.
+
+    y = t[q - lo],  t[q - lo] = clip(z_out + round(f(s_in * (q - z_in)) / s_out))
+
+units    q counts s_in, y counts s_out
+R1       the lowest code reads entry 0
+R2       an entry is correctly rounded from the real value, ties as the row says, whatever machine makes it
+R3       the zero point joins after the rounding, and the sum is clipped
+error    at most half a unit of y for the nearest roundings, while R3 does not clip
+source   TOSA 1.0 TABLE; tensorflow/lite/kernels/internal/common.h, LUTPopulate, which evaluates in float32 and can be
+         1 off
+"""
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints import functions, rounding
+from refq.ints.jit import jit
+from refq.ints.row import Row as Base
+from refq.ints.row import choice
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, last_tile_lost
+from refq.ints.width import I8, Width, at_most
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    ties: str = choice("half_even", *rounding.names, acts="build")
+    q: Width = I8
+    out: Width = I8
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_most(16, "table", self.q)
+
+    @property
+    def takes(self):
+        return {"q": self.q("n"), "t": self.out("i")}
+
+    @property
+    def gives(self):
+        return {"y": self.out("n")}
+
+    def sizes(self, found):
+        if found["i"] != 1 << self.q.bits:
+            raise IllFormed(f"table: t has {found['i']} entries; {self.q} codes need {1 << self.q.bits}")
+        return {}
+
+
+def build(row, function, s_in, z_in, s_out, z_out):
+    """The table of `function`: a name in refq.ints.functions, or a callable from Decimal to Decimal or float. Scales
+    are float64 and mean exactly what they are. Raises IllFormed where a float is too close to a tie to decide."""
+    f = functions.named(function) if isinstance(function, str) else function
+    with localcontext(prec=functions.DIGITS):
+        values = [f(Decimal(float(s_in)) * (q - z_in)) for q in range(row.q.lo, row.q.hi + 1)]
+        return {"t": [row.out.clip(z_out + nearest(v, Decimal(float(s_out)), row.ties, function)) for v in values]}
+
+
+def nearest(value, unit, ties, function):
+    """`value / unit` as an integer: a Decimal is decided to its last digits, a float where it is sure."""
+    exact = isinstance(value, Decimal)
+    ratio = Decimal(value) / unit
+    if ratio.is_nan():
+        raise IllFormed(f"table: {function} gives {value}; clip its input or define the value there")
+    if abs(ratio) > 1 << 40:
+        return 1 << 40 if ratio > 0 else -(1 << 40)
+    # What the last digits leave open is taken as a tie or a whole number: no other real comes that close by chance.
+    doubled = 2 * ratio
+    close = abs(doubled - doubled.to_integral_value())
+    if close and close < (Decimal(10) ** -30 if exact else Decimal(10) ** -9):
+        if not exact:
+            raise IllFormed(f"table: {function} gives a float too close to a tie; let it take and give Decimal")
+        doubled = doubled.to_integral_value()
+    floor = doubled.to_integral_value(rounding="ROUND_FLOOR")
+    # The floor of twice the ratio, and whether anything is left, decide every rounding.
+    return rounding.word(ties)(2 * int(floor) + (doubled != floor), 2)
+
+
+def spec(q, t, row, at=unwatched):
+    index = at("index", q.astype(np.int64) - row.q.lo, Width(row.q.bits, False))                  # R1
+    return at("y", t.astype(np.int64)[index], row.out)                                            # R2 R3
+
+
+@cache
+def kernel(row):
+    lo = row.q.lo
+
+    @jit(nogil=True)
+    def table(q, t, y):
+        for n in range(q.shape[0]):
+            y[n] = t[np.int64(q[n]) - lo]                                                          # R1 R2 R3
+
+    return table
+
+
+def real(q, function, s_in, z_in, s_out):
+    """f(s_in * (q - z_in)) / s_out, as a Decimal."""
+    with localcontext(prec=functions.DIGITS):
+        return functions.named(function)(Decimal(float(s_in)) * (q - z_in)) / Decimal(float(s_out))
+
+
+def offset_forgotten(run, operands, row):
+    """The byte itself is the index: the halves of the table change places."""
+    return run({**operands, "t": np.roll(operands["t"], row.q.lo)})
+
+
+slips = (offset_forgotten, channels_shifted("t", 1), channels_shifted("q", 1), last_tile_lost("y", 16))
+
+
+def r1_every_code_reads_its_entry(q, t, row):
+    codes = np.arange(row.q.lo, row.q.hi + 1)
+    return spec(codes, t, row) == t

@@ -1,0 +1,16 @@
+"""One quantization method, one file: which widths, grids and calibrator, per role of a tensor and per layer."""
+from importlib import import_module
+from pkgutil import iter_modules
+
+from refq.errors import IllFormed, nearest
+
+
+def names():
+    return tuple(sorted(m.name for m in iter_modules(__path__) if m.name != "base"))
+
+
+def load(name):
+    """The recipe of that name."""
+    if name not in names():
+        raise IllFormed(f"a recipe named {name!r}: {nearest(name, names())}")
+    return import_module(f"{__name__}.{name}").recipe

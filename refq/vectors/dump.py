@@ -1,0 +1,131 @@
+"""Dumps: the tensors that a device showed, as files.
+
+A dump is a folder, a .npz, a .safetensors, another pack, or in Python a dict. Its arrays carry the names of the pack's
+tensors, and hold codes in the container of the tensor's width (i4 codes as int8):
+
+    NAME.npy                  in the folder: all cases along a leading axis (cases *shape)
+    0000/NAME.npy             in the folder: one case (*shape); cases may be missing
+    0000.npz 0000.safetensors in the folder: the tensors of one case, by NAME
+    NAME or 0000/NAME         as keys of one .npz or .safetensors, likewise
+
+Where a tensor's name holds a slash, a folder or a dot may stand for it. With a pack of one case the leading axis may be
+left out.
+"""
+import zipfile
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from refq.errors import Corrupt, IllFormed
+
+ENDINGS = (".npy", ".npz", ".safetensors")
+
+
+class Dump:
+    """What a device showed: `where` it is, and for each tensor a loader per case."""
+
+    def __init__(self, against, pack):
+        self.pack, self.where = pack, "the arrays given" if isinstance(against, dict) else str(against)
+        self.whole, self.single, self.unknown = {}, {}, []
+        dotted = {}
+        for name in pack.recorded:
+            dotted.setdefault(name.replace("/", "."), []).append(name)
+        self.known = {key: names[0] for key, names in dotted.items() if len(names) == 1} | {n: n for n in pack.recorded}
+        for key, load in sources(against).items():
+            self.place(key, load)
+        if not self.names:
+            have = ", ".join(self.unknown[:5]) or "no array at all"
+            raise IllFormed(f"{self.where}: shows none of the pack's tensors: it has {have}; the pack has "
+                            f"{', '.join(pack.recorded[:5])} ...; name arrays after the pack's tensors")
+
+    def place(self, key, load):
+        name = self.name(key)
+        if name:
+            self.whole[name] = load
+            return
+        case, _, rest = key.partition("/")
+        name = self.name(rest)
+        if not case.isdigit() or not name:
+            self.unknown.append(key)
+        elif int(case) >= self.pack.cases:
+            raise IllFormed(f"{self.where}: shows case {case}; the pack has cases 0000 to {self.pack.cases - 1:04d}")
+        else:
+            self.single[name, int(case)] = load
+
+    def name(self, key):
+        return self.known.get(key) or self.known.get(key.replace("/", "."))
+
+    @property
+    def names(self):
+        """The pack's tensors that the dump shows in at least one case."""
+        return {*self.whole, *(name for name, _ in self.single)}
+
+    def shows(self, name, case):
+        return name in self.whole or (name, case) in self.single
+
+    def case(self, i):
+        """The tensors shown of case i: name to codes (*shape). Raises IllFormed for a wrong dtype or shape."""
+        return {name: self.codes(name, i) for name in self.pack.recorded if self.shows(name, i)}
+
+    def codes(self, name, i):
+        tensor, cases = self.pack.program.tensors[name], self.pack.cases
+        array = self.single[name, i]() if (name, i) in self.single else self.whole[name]()
+        if array.dtype.newbyteorder("=") != tensor.width.dtype:
+            raise IllFormed(f"{self.where}: tensor {name!r} is {array.dtype}; its {tensor.width} codes are to be dumped "
+                            f"as {tensor.width.dtype}")
+        allowed = {(cases, *tensor.shape): i} if (name, i) not in self.single else {}
+        if (name, i) in self.single or cases == 1:
+            allowed.setdefault(tensor.shape, ...)
+        if array.shape not in allowed:
+            raise IllFormed(f"{self.where}: tensor {name!r} has shape {array.shape}; the pack has "
+                            f"{' or '.join(str(s) for s in allowed)}")
+        return np.asarray(array[allowed[array.shape]], tensor.width.dtype, order="C")
+
+
+def sources(against):
+    """Key to a function that loads the array: of a dict, a file, or all files below a folder."""
+    if isinstance(against, dict):
+        return {name: partial(np.asarray, array) for name, array in against.items()}
+    path = Path(against)
+    if (path / "manifest.json").is_file() and (path / "cases").is_dir():
+        path = path / "cases"
+    if path.is_dir():
+        found = {}
+        for file in sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file()):
+            inside = file.relative_to(path).with_suffix("").as_posix()
+            for key, load in arrays_in(file).items():
+                found[f"{inside}/{key}" if key else inside] = load
+        return found
+    if not path.is_file():
+        raise IllFormed(f"{path}: no such file or folder; a dump is a folder of .npy, a .npz or a .safetensors")
+    if path.suffix not in (".npz", ".safetensors"):
+        raise IllFormed(f"{path}: a dump is a folder of .npy, a .npz or a .safetensors")
+    return arrays_in(path)
+
+
+def arrays_in(file):
+    """Key to loader of one file; a .npy has the one key ""."""
+    try:
+        if file.suffix == ".npy":
+            return {"": lambda: opened(file, np.load, mmap_mode="r", allow_pickle=False)}
+        if file.suffix == ".npz":
+            archive = np.load(file, allow_pickle=False)
+            return {key: cache(lambda key=key: opened(file, archive.__getitem__, key)) for key in archive.files}
+        with safe_open(file, "numpy") as archive:
+            return {key: lambda key=key: from_safetensors(file, key) for key in archive.keys()}
+    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile, SafetensorError) as e:
+        raise Corrupt(f"{file}: cannot be read as {file.suffix[1:]}: {e}") from None
+
+
+def opened(file, load, *args, **options):
+    try:
+        return load(args[0] if args else file, **options)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+        raise Corrupt(f"{file}: cannot be read: {e}") from None
+
+
+def from_safetensors(file, key):
+    with safe_open(file, "numpy") as archive:
+        return archive.get_tensor(key)

@@ -1,0 +1,61 @@
+"""Events: what happened at the sites while a spec ran: ties, saturations, wraps, overflows.
+
+tie          what a rounding discards is exactly half, whatever its word does with that
+saturation   a clip changed the value
+wrap         keeping the low bits changed the value
+overflow     a register holds what its declared width cannot (int64 itself is not watched: bounds are proved beforehand)
+"""
+import numpy as np
+
+from refq.ints.sites import Sites
+
+KINDS = ("ties", "saturations", "wraps", "overflows")
+
+
+def half_shifted(x, s):
+    """Is the part of x below bit s exactly half, for 0 <= s <= 63?"""
+    return (s > 0) & (x - ((x >> s) << s) == np.left_shift(np.int64(1), np.maximum(s, 1) - 1))
+
+
+def half_divided(x, d):
+    """Is what x leaves of a division by d > 0 exactly half of d?"""
+    r = x - x // d * d
+    return r == d - r
+
+
+class Events(Sites):
+    """Counts events by site; `take()` hands over what was counted since the last call."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def count(self, name, kind, where):
+        site = self.seen.setdefault(name, dict.fromkeys(KINDS, 0))
+        site[kind] += int(np.count_nonzero(where))
+
+    def take(self):
+        """Site to number of events of each kind; the counters start anew."""
+        seen, self.seen = self.seen, {}
+        return seen
+
+    def __call__(self, name, value, width):
+        self.count(name, "overflows", (value < width.lo) | (value > width.hi))
+        return value
+
+    def shift(self, name, word, x, s, width):
+        self.count(name, "ties", half_shifted(np.asarray(x, np.int64), np.asarray(s, np.int64)))
+        return super().shift(name, word, x, s, width)
+
+    def divide(self, name, word, x, d, width):
+        self.count(name, "ties", half_divided(np.asarray(x, np.int64), np.asarray(d, np.int64)))
+        return super().divide(name, word, x, d, width)
+
+    def clip(self, name, x, width):
+        clipped = super().clip(name, x, width)
+        self.count(name, "saturations", clipped != x)
+        return clipped
+
+    def wrap(self, name, x, width):
+        wrapped = super().wrap(name, x, width)
+        self.count(name, "wraps", wrapped != x)
+        return wrapped

@@ -1,0 +1,1 @@
+"""What a person sees: programs, dialects, operations and summaries as text."""

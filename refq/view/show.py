@@ -1,0 +1,102 @@
+"""show: a program as a table of its steps, a dialect as its rows, a rounding as its ties."""
+from dataclasses import fields
+
+import numpy as np
+
+from refq.ints import rounding
+from refq.ints.row import plain
+from refq.ints.width import Width
+
+TIES = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+
+
+def table(head, rows):
+    """Rows of texts in columns as wide as they need; the last column is not padded."""
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    lines = [head, ["-" * w for w in widths], *rows]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines)
+
+
+def shape(values):
+    return "x".join(map(str, values)) or "1"
+
+
+def number(x):
+    """A scale in four significant digits; a range where channels differ."""
+    x = np.atleast_1d(np.asarray(x, np.float64))
+    return f"{x.min():.4g}" if x.min() == x.max() else f"{x.min():.4g}..{x.max():.4g}"
+
+
+def tensor(t):
+    return f"{shape(t.shape)} {t.width}"
+
+
+def rounding_of(row):
+    """How a row rounds, in a few words."""
+    values = {f.name: getattr(row, f.name) for f in fields(row)}
+    if "ties" not in values:
+        return "exact" if "acc" in values or "moves" in values else ""
+    high = values.get("high", "none")
+    return f"{high} then {values['ties']}" if high != "none" else values["ties"]
+
+
+def program(p):
+    """Every step: name, operation, what it takes and gives, the scale of its result, its rounding."""
+    rows = []
+    for step in p.steps:
+        live = [tensor(p.tensors[t]) for t in step.inputs.values() if t not in p.constants or p.tensors[t].role == "weight"]
+        out = [p.tensors[t] for t in step.outputs.values()]
+        grid = out[0].grid
+        scale = number(grid.scale) if grid is not None else ""
+        zero = f" zp {int(grid.zero)}" if grid is not None and grid.zero.ndim == 0 and int(grid.zero) else ""
+        rows.append([step.name, step.op, ", ".join(live), ", ".join(map(tensor, out)), scale + zero, rounding_of(step.row)])
+    parameters = sum(c.nbytes for c in p.constants.values())
+    head = f"{len(p.steps)} steps, {len(p.tensors)} tensors, {parameters:,} bytes of constants; recipe {p.recipe}, " \
+           f"dialect {p.dialect}"
+    return f"{head}\n\n" + table(["step", "operation", "takes", "gives", "scale of the result", "rounding"], rows) + \
+        "\n\n" + roles(p.roles)
+
+
+def roles(used):
+    """Which operation plays each role, and whose it is."""
+    return "roles: " + "; ".join(f"{role} is {part['op']}" + (f", borrowed from {part['borrowed']}" if part["borrowed"] else "")
+                                 for role, part in used.items())
+
+
+def row(value):
+    """The fields of a row in one line, the alternatives of each behind it where asked for."""
+    return ", ".join(f"{k}={v}" for k, v in plain(value).items())
+
+
+def dialect(d):
+    """What a dialect states: its sources, its grids, its rows, and where their ties go."""
+    lines = [f"{d.name}: {d.title}", f"source   {d.source}", f"date     {d.date}",
+             f"weights  {', '.join(map(str, d.weights))} bits, symmetric{', the lowest code left out' if d.narrow else ''}",
+             f"codes    {', '.join(map(str, d.activations))} bits for activations; zero points at "
+             f"{', '.join(map(str, d.asymmetric)) or 'none of them'}; images become codes by {d.encode}",
+             "sums     " + ", ".join(f"{w} for activations of {b} bits" for b, w in d.accumulators.items()), ""]
+    rows = [[name, part.op, f"borrowed from {part.borrowed}" if part.borrowed else "own", row(part.row)]
+            for name, part in d.roles.items()]
+    lines.append(table(["role", "operation", "whose", "row"], rows))
+    used = list(dict.fromkeys(w for part in d.roles.values() for f in ("high", "ties")
+                              if (w := getattr(part.row, f, "none")) != "none"))
+    lines += ["", ties(used), "", f"{len(d.checks)} published check values, tested"]
+    return "\n".join(lines)
+
+
+def ties(names):
+    """What each rounding makes of the ties around zero."""
+    rows = [[name, *(str(rounding.word(name)(int(2 * t), 1)) for t in TIES)] for name in names]
+    return table(["ties of", *map(str, TIES)], rows)
+
+
+def jsonable(d):
+    """A dialect as plain values."""
+    return {f.name: convert(getattr(d, f.name)) for f in fields(d) if f.name not in ("roles", "checks")} | {
+        "roles": {name: {"op": part.op, "borrowed": part.borrowed, "row": plain(part.row)} for name, part in d.roles.items()}}
+
+
+def convert(value):
+    if isinstance(value, dict):
+        return {str(k): convert(v) for k, v in value.items()}
+    return str(value) if isinstance(value, Width) else list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,212 @@
+"""A stored program is the program; a damaged one is refused with the damage named."""
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import small
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refq import ops
+from refq.errors import Corrupt, IllFormed
+from refq.graph.store import entries, load, program_hash, save
+from refq.grids.affine import Affine
+from refq.ints.row import alternatives, from_plain, plain
+from refq.ints.width import I8
+
+
+@pytest.fixture
+def stored(tmp_path):
+    save(small.program(), tmp_path)
+    return tmp_path
+
+
+def edit(folder, change):
+    """Load program.onnx, let `change` alter the model, and write it back."""
+    model = onnx.load(folder / "program.onnx", load_external_data=False)
+    change(model)
+    (folder / "program.onnx").write_bytes(model.SerializeToString())
+
+
+def refusal(folder):
+    with pytest.raises(Corrupt) as refused:
+        load(folder)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("weights", [I8, small.W4])
+def test_round_trip(tmp_path, weights):
+    """Saving and loading keeps the hash, every description, every code and what the program computes."""
+    program = small.program(weights=weights)
+    save(program, tmp_path)
+    again = load(tmp_path)
+    assert program_hash(again) == program_hash(program)
+    assert (again.dialect, again.recipe, again.roles, again.ties) == \
+        (program.dialect, program.recipe, program.roles, program.ties)
+    for one, other in zip(program.steps, again.steps, strict=True):
+        assert (one.name, one.row, one.inputs, one.outputs) == (other.name, other.row, other.inputs, other.outputs)
+        assert all(np.array_equal(one.scales[k], other.scales[k]) for k in one.scales)
+    for name, codes in program.constants.items():
+        assert again.constants[name].dtype == codes.dtype and np.array_equal(again.constants[name], codes)
+        assert again.tensors[name].role == program.tensors[name].role
+    results, same = program.run(small.images()), again.run(small.images())
+    assert all(np.array_equal(results[k], same[k]) for k in results)
+
+
+def test_standard_readers_accept_it(stored):
+    """onnx's checker passes, and onnx reads the constants out of the safetensors file."""
+    onnx.checker.check_model(str(stored / "program.onnx"))
+    model = onnx.load(stored / "program.onnx")
+    program = small.program()
+    for proto in model.graph.initializer:
+        assert np.array_equal(onnx.numpy_helper.to_array(proto), program.constants[proto.name])
+    assert {o.domain for o in model.opset_import} == {"", "ai.refq"}
+
+
+def test_hash_sees_all_that_matters():
+    """A code, a row, a shape's width, a grid, a name of a tensor and the order of steps each change the program hash."""
+    program = small.program()
+    seen = {program_hash(program)}
+
+    def changed(**fields):
+        value = program_hash(replace(program, **fields))
+        assert value not in seen
+        seen.add(value)
+
+    w = program.constants["fc1.w"].copy()
+    w[0, 0] ^= 1
+    changed(constants=program.constants | {"fc1.w": w})
+    row = replace(program.steps[1].row, ties="half_even")
+    changed(steps=(program.steps[0], replace(program.steps[1], row=row), *program.steps[2:]))
+    x = program.tensors["x"]
+    moved = Affine(I8, np.nextafter(x.grid.scale, 1), x.grid.zero)
+    changed(tensors=program.tensors | {"x": replace(x, grid=moved)})
+    changed(tensors=program.tensors | {"fc1.w": replace(program.tensors["fc1.w"], width=small.W4)})
+    changed(outputs=("logits",))
+    changed(ties="half_even")
+
+
+def test_hash_is_pinned():
+    """The hash of the small program is the same everywhere and for ever."""
+    program = small.program()
+    assert program_hash(program) == program_hash(replace(program, recipe="w4a8", dialect="tosa", roles={}))
+    assert len(program_hash(program)) == 64
+
+
+@pytest.mark.parametrize("name", ops.names())
+def test_rows_are_plain(name):
+    """Every operation's default row and its alternatives survive JSON."""
+    row = ops.load(name).Row()
+    for one in (row, *(r for _, r in alternatives(row))):
+        assert from_plain(type(row), json.loads(json.dumps(plain(one)))) == one
+
+
+def test_unknown_field_is_named():
+    with pytest.raises(IllFormed, match="colour"):
+        from_plain(ops.load("argmax").Row, {"colour": "red"})
+
+
+def test_wrong_container_is_refused(tmp_path):
+    """A constant that is not in the container of its width is named."""
+    program = small.program()
+    wide = program.constants["fc1.w"].astype(np.int32)
+    with pytest.raises(IllFormed, match="fc1.w"):
+        save(replace(program, constants=program.constants | {"fc1.w": wide}), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["program.onnx", "tensors.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"not a model", "half"])
+def test_missing_empty_foreign_truncated(stored, name, content):
+    """Each is refused by the file's name."""
+    path = stored / name
+    data = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(data[:len(data) // 2] if content == "half" else content)
+    assert name in refusal(stored)
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_flipped_header_bit(tmp_path_factory, place, bit):
+    """A bit flipped in the safetensors header is refused, or changes nothing that is loaded."""
+    folder = tmp_path_factory.mktemp("flipped")
+    save(small.program(), folder)
+    path = folder / "tensors.safetensors"
+    data = bytearray(path.read_bytes())
+    header = 8 + int.from_bytes(data[:8], "little")
+    data[place % header] ^= 1 << bit
+    path.write_bytes(data)
+    try:
+        again = load(folder)
+    except Corrupt as refused:
+        assert "tensors.safetensors" in str(refused)
+    else:
+        assert program_hash(again) == program_hash(small.program())
+
+
+@pytest.mark.parametrize("location", ["../tensors.safetensors", "/etc/passwd", "other.safetensors", "sub/tensors.safetensors"])
+def test_constants_elsewhere(stored, location):
+    """External data that points outside the folder or at another file is refused by its initializer."""
+    def change(model):
+        model.graph.initializer[0].external_data[0].value = location
+    name = onnx.load(stored / "program.onnx", load_external_data=False).graph.initializer[0].name
+    edit(stored, change)
+    message = refusal(stored)
+    assert name in message and location in message
+
+
+def test_link_out_of_the_folder(stored, tmp_path_factory):
+    """A tensors.safetensors that is a link to elsewhere is refused."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "tensors.safetensors"
+    (stored / "tensors.safetensors").rename(elsewhere)
+    (stored / "tensors.safetensors").symlink_to(elsewhere)
+    assert "outside" in refusal(stored)
+
+
+@pytest.mark.parametrize("key,move", [(1, 1), (1, -8), (2, -1), (2, 10**9)])
+def test_offsets_are_entries(stored, key, move):
+    """An initializer that is not exactly one entry of the header is refused."""
+    def change(model):
+        entry = model.graph.initializer[0].external_data[key]
+        entry.value = str(int(entry.value) + move)
+    edit(stored, change)
+    assert "not its entry" in refusal(stored)
+
+
+def test_unknown_operation_and_row(stored):
+    """A step whose operation or row this version does not know is named."""
+    edit(stored, lambda model: setattr(model.graph.node[0], "op_type", "frobnicate"))
+    message = refusal(stored)
+    assert "fc1" in message and "frobnicate" in message
+
+
+def test_row_out_of_its_choices(stored):
+    """A row with an impossible word is refused with its step."""
+    def change(model):
+        for a in model.graph.node[1].attribute:
+            if a.name == "row":
+                a.s = a.s.replace(b"half_away", b"half_way")
+    edit(stored, change)
+    message = refusal(stored)
+    assert "fc1.rescale" in message and "half_way" in message
+
+
+def test_foreign_model(tmp_path):
+    """An ONNX file of somebody else is not a program."""
+    graph = onnx.helper.make_graph([], "g", [], [])
+    Path(tmp_path / "program.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    assert "metadata" in refusal(tmp_path)
+
+
+def test_offsets_cover_the_file(stored):
+    """The entries are inside the file and hold as many bytes as their codes."""
+    program = small.program()
+    size = (stored / "tensors.safetensors").stat().st_size
+    for name, (offset, length) in entries(stored / "tensors.safetensors").items():
+        assert offset + length <= size and length == program.constants[name].nbytes

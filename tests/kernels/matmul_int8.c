@@ -1,0 +1,77 @@
+/* A fused int8 layer as TFLite defines it: y = clip(zp + rescale(sum over k of (x - zx) * w + bias)), rounded twice.
+ *
+ * x (n k), w (m k) row-major; bias already holds -zx * sum of w. Compile with -DSINGLE_ROUNDING for one rounding, half up, at
+ * the end; -DTIES_UP for the second rounding half up; -DCRASH, -DSPIN, -DFAIL and -DOVERRUN for kernels that misbehave.
+ */
+#include <stdint.h>
+
+static int32_t doubling_high(int32_t a, int32_t b)
+{
+    int64_t product = (int64_t)a * b;
+    int64_t nudge = product >= 0 ? 1 << 30 : 1 - (1 << 30);
+    if (a == INT32_MIN && b == INT32_MIN)
+        return INT32_MAX;
+    return (int32_t)((product + nudge) / (1ll << 31));
+}
+
+static int32_t divide_by_power(int32_t x, int s)
+{
+#ifdef TIES_UP
+    return s ? (int32_t)(((int64_t)x + (1ll << (s - 1))) >> s) : x;
+#else
+    int32_t mask = (int32_t)((1ll << s) - 1), rest = x & mask, threshold = (mask >> 1) + (x < 0);
+    return (x >> s) + (rest > threshold);
+#endif
+}
+
+static int32_t rescaled(int32_t acc, int32_t mult, int left)
+{
+#ifdef SINGLE_ROUNDING
+    int shift = 31 - left;
+    return (int32_t)(((int64_t)acc * mult + (1ll << (shift - 1))) >> shift);
+#else
+    int up = left > 0 ? left : 0, down = left > 0 ? 0 : -left;
+    return divide_by_power(doubling_high((int32_t)((uint32_t)acc << up), mult), down);
+#endif
+}
+
+int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const int32_t *mult, const int32_t *left_shift,
+                    int32_t zp, int32_t lo, int32_t hi, int32_t n, int32_t k, int32_t m, int8_t *y)
+{
+#ifdef CRASH
+    *(volatile int8_t *)(intptr_t)lo = 1;
+#endif
+#ifdef SPIN
+    for (volatile int forever = 1; forever;)
+        ;
+#endif
+#ifdef FAIL
+    return 3;
+#endif
+#ifdef OVERRUN
+    y[n * m] = 0;
+#endif
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < m; j++) {
+            int32_t acc = bias[j];
+            for (int l = 0; l < k; l++)
+                acc += (int32_t)x[i * k + l] * w[j * k + l];
+            int32_t code = zp + rescaled(acc, mult[j], left_shift[j]);
+            y[i * m + j] = (int8_t)(code < lo ? lo : code > hi ? hi : code);
+        }
+    return 0;
+}
+
+/* The same product over tiles: x row-major, w and acc in tiles of 4 by 2 and 4 by 4, axes padded. */
+void matmul_tiled(const int8_t *x, const int8_t *w, const int32_t *bias, int8_t negated_zx, int32_t n, int32_t k, int32_t m,
+                  int32_t *acc)
+{
+    int ks = (k + 1) / 2, ms = (m + 3) / 4;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < m; j++) {
+            int32_t sum = bias[j];
+            for (int l = 0; l < k; l++)
+                sum += ((int32_t)x[i * k + l] + negated_zx) * w[((j / 4 * ks + l / 2) * 4 + j % 4) * 2 + l % 2];
+            acc[((i / 4 * ms + j / 4) * 4 + i % 4) * 4 + j % 4] = sum;
+        }
+}

@@ -1,0 +1,81 @@
+"""Events are counted as unbounded integers and fractions say."""
+from fractions import Fraction
+
+import numpy as np
+import small
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refq.ints.rounding import names
+from refq.ints.sites import unwatched
+from refq.ints.width import I8, I32, I64
+from refq.vectors.events import Events
+from refq.vectors.record import record
+
+CODES = st.lists(st.sampled_from([-2**63, -2**62, -3, -2, -1, 0, 1, 2, 3, 6, 2**62, 2**63 - 1])
+                 | st.integers(-2**63, 2**63 - 1) | st.integers(-40, 40), min_size=1, max_size=8)
+
+
+def half(number):
+    return number - number.__floor__() == Fraction(1, 2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(CODES, st.integers(0, 63), st.sampled_from(names))
+def test_ties_of_shifts(codes, s, word):
+    """A tie of a shift is counted where the discarded part is exactly half, at both rails of int64 too."""
+    at, x = Events(), np.array(codes, np.int64)
+    result = at.shift("y", word, x, np.int64(s), I64)
+    assert np.array_equal(result, unwatched.shift("y", word, x, np.int64(s), I64))
+    assert at.take()["y"]["ties"] == sum(half(Fraction(c, 2**s)) for c in codes)
+
+
+@settings(max_examples=150, deadline=None)
+@given(CODES, st.integers(1, 2**63 - 1) | st.integers(1, 12), st.sampled_from(names))
+def test_ties_of_divisions(codes, d, word):
+    """Likewise of a division."""
+    codes = [max(c, -2**63 + 1) for c in codes]
+    at, x = Events(), np.array(codes, np.int64)
+    result = at.divide("y", word, x, np.int64(d), I64)
+    assert np.array_equal(result, unwatched.divide("y", word, x, np.int64(d), I64))
+    assert at.take()["y"]["ties"] == sum(half(Fraction(c, d)) for c in codes)
+
+
+@given(CODES)
+def test_saturations_wraps_overflows(codes):
+    """A clip or wrap that changes a value, and a register that its width cannot hold, are counted; values pass as they are."""
+    at, x = Events(), np.array(codes, np.int64)
+    outside = sum(not -128 <= c <= 127 for c in codes)
+    assert np.array_equal(at.clip("clip", x, I8), I8.clip(x)) and np.array_equal(at.wrap("wrap", x, I8), I8.wrap(x))
+    assert at("register", x, I8) is x
+    seen = at.take()
+    assert seen["clip"] == {"ties": 0, "saturations": outside, "wraps": 0, "overflows": 0}
+    assert seen["wrap"] == {"ties": 0, "saturations": 0, "wraps": outside, "overflows": 0}
+    assert seen["register"] == {"ties": 0, "saturations": 0, "wraps": 0, "overflows": outside}
+    assert at.take() == {}
+
+
+def test_python_integers():
+    """Sites may pass plain integers."""
+    at = Events()
+    assert at.shift("y", "half_up", 3, 1, I32) == 2 and at.clip("z", 300, I8) == 127
+    assert at.take()["y"]["ties"] == 1
+
+
+def test_manifest_counts_by_step(tmp_path):
+    """The manifest's events are those of a count by hand over the recorded cases."""
+    pack = record(small.program(), small.images(), tmp_path / "pack")
+    clipped = 0
+    for i in range(pack.cases):
+        case = pack.case(i)
+        constants = {k: pack.program.constants[f"fc2.rescale.{k}"].astype(object) for k in ("mult", "shift")}
+        for row in case["fc2.acc"].astype(object):
+            for acc, mult, shift in zip(row, constants["mult"], constants["shift"]):
+                lifted = acc << max(31 - shift, 0)
+                doubled = (lifted * mult + 2**30) >> 31
+                value = Fraction(doubled, 2 ** max(shift - 31, 0))
+                away = (abs(value) + Fraction(1, 2)).__floor__() * (1 if value >= 0 else -1)
+                clipped += not -128 <= away + 3 <= 127
+    site = next(e for e in pack.manifest["events"] if (e["step"], e["site"]) == ("fc2.rescale", "y"))
+    assert site["saturations"] == clipped > 0
+    assert pack.events["ties"] == sum(e["ties"] for e in pack.manifest["events"])

@@ -1,0 +1,320 @@
+"""A pack is written whole or not at all, says what is in it, and its hash is a statement about arithmetic."""
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+from safetensors.numpy import load_file, save_file
+
+from refq.errors import Corrupt, IllFormed, RefqError, Unsupported
+from refq.graph import store
+from refq.vectors import manifest as manifests
+from refq.vectors.pack import read
+from refq.vectors.record import record
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    out = tmp_path_factory.mktemp("recorded") / "pack"
+    record(small.program(), small.images(5), out, cases=3, seed=4, about={"model": "small", "accuracy": 0.5})
+    return out
+
+
+@pytest.fixture
+def pack(recorded, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(recorded, tmp_path / "pack"))
+
+
+def leftovers(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_layout(recorded):
+    """The folder holds what house.md says, and nothing lies beside it."""
+    files = sorted(str(p.relative_to(recorded)) for p in recorded.rglob("*") if p.is_file())
+    assert files == ["cases/0000.safetensors", "cases/0001.safetensors", "cases/0002.safetensors", "manifest.json",
+                     "program.onnx", "tensors.safetensors"]
+    assert leftovers(recorded.parent) == ["pack"]
+
+
+def test_every_tensor_of_every_case(recorded):
+    """Inputs, every intermediate and outputs are there, and are what the program computes."""
+    pack, program = read(recorded), small.program()
+    images = small.images(5)
+    assert pack.recorded == ("x", "fc1.acc", "hidden", "fc2.acc", "logits", "top")
+    for i in range(pack.cases):
+        case = pack.case(i)
+        assert tuple(case) == pack.recorded
+        image = images[pack.manifest["images"][i]]
+        assert np.array_equal(case["x"], image)
+        seen = {}
+        program.run(image[None], engine="spec", watch=lambda step, name, array: seen.setdefault(name, array[0]))
+        assert all(np.array_equal(case[name], codes) for name, codes in seen.items())
+
+
+def test_manifest_describes(recorded):
+    """The manifest names role, step, grid with exact scales, width, shape, axes and storage of every tensor."""
+    said, program = json.loads((recorded / "manifest.json").read_text()), small.program()
+    hidden = said["tensors"]["hidden"]
+    assert (hidden["role"], hidden["step"], hidden["axes"], hidden["shape"]) == ("activation", "fc1.rescale", "n c", [5, 6])
+    assert (hidden["width"], hidden["bits"], hidden["signed"]) == ("i8", 8, True)
+    assert float.fromhex(hidden["grid"]["scale"]) == float(program.tensors["hidden"].grid.scale)
+    assert said["tensors"]["fc1.w"]["file"] == "tensors.safetensors" and said["tensors"]["fc1.w"]["axes"] == "m [k]"
+    assert said["dialect"] == {"name": "tflite", "roles": {
+        "rescale": {"op": "rescale", "borrowed": None, "is": "own"},
+        "softmax": {"op": "shiftmax", "borrowed": "ivit", "is": "borrowed"}}}
+    assert (said["recipe"], said["seed"], said["about"]) == ("int8", 4, {"model": "small", "accuracy": 0.5})
+    assert set(said["tensors"]) == set(program.tensors)
+
+
+def test_pack_hash(recorded, tmp_path):
+    """Recorded again the pack has the same hash, whatever it says beside; another code or row gives another one."""
+    first, program, images = read(recorded), small.program(), small.images(5)
+    again = record(program, images, tmp_path / "again", cases=3, seed=4)
+    assert again.hash == first.hash and again.manifest["seal"] != first.manifest["seal"]
+    renamed = replace(program, recipe="w4a8", dialect="tosa", roles={})
+    assert record(renamed, images, tmp_path / "renamed", cases=3, seed=4).hash == first.hash
+    assert record(program, images, tmp_path / "seeded", cases=3, seed=5).hash != first.hash
+    assert record(small.program(ties="half_even"), images, tmp_path / "row", cases=3, seed=4).hash != first.hash
+
+
+def test_images_are_chosen_by_seed_alone(tmp_path):
+    """Which images become cases depends on the seed and their number, on no library's random stream."""
+    pack = record(small.program(), small.images(40), tmp_path / "pack", cases=4, seed=0)
+    assert pack.manifest["images"] == [15, 20, 25, 36]
+
+
+def test_float_images_are_encoded(tmp_path):
+    """Float images become codes by the input's grid."""
+    program = small.program()
+    if not hasattr(program.tensors["x"].grid, "encode"):
+        pytest.skip("the grid cannot encode yet")
+    codes = small.images(2)
+    grid = program.tensors["x"].grid
+    images = (codes.astype(np.float64) - int(grid.zero)) * float(grid.scale)
+    assert np.array_equal(record(program, images, tmp_path / "pack").case(1)["x"], codes[1])
+
+
+@pytest.mark.parametrize("inputs,words", [
+    (np.zeros((0, 5, 7), np.int8), "no images"), (np.zeros((2, 5, 8), np.int8), "shape"),
+    (np.zeros((2, 5, 7), np.int32), "int32"), ({"y": np.zeros((2, 5, 7), np.int8)}, "'y'"), ({}, "no images")])
+def test_inputs_refused(tmp_path, inputs, words):
+    """Inputs of a wrong shape, dtype or name, or none at all, are refused and leave nothing."""
+    with pytest.raises(IllFormed, match=words):
+        record(small.program(), inputs, tmp_path / "pack")
+    assert leftovers(tmp_path) == []
+
+
+def test_no_cases_refused(tmp_path):
+    with pytest.raises(IllFormed, match="at least 1"):
+        record(small.program(), small.images(), tmp_path / "pack", cases=0)
+
+
+def test_about_must_be_json(tmp_path):
+    """An `about` that JSON cannot hold is refused and leaves nothing."""
+    for about in ({"x": float("nan")}, {"x": object()}):
+        with pytest.raises(IllFormed, match="about"):
+            record(small.program(), small.images(), tmp_path / "pack", about=about)
+    assert leftovers(tmp_path) == []
+
+
+def test_target_that_is_not_empty(tmp_path):
+    """An existing folder with something in it, or a file, is refused untouched; an empty folder is filled."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("precious")
+    (tmp_path / "file").write_text("precious")
+    for name in ("full", "file"):
+        with pytest.raises(IllFormed, match="not an empty folder"):
+            record(small.program(), small.images(), tmp_path / name)
+    assert (tmp_path / "full" / "mine").read_text() == (tmp_path / "file").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    assert record(small.program(), small.images(), tmp_path / "empty").cases == 3
+    assert leftovers(tmp_path) == ["empty", "file", "full"]
+
+
+def test_kernel_and_spec_must_agree(tmp_path, monkeypatch):
+    """A kernel that differs from its spec is an internal error that names the step, and nothing is recorded."""
+    from refq.ops import argmax
+    spec = argmax.spec
+    monkeypatch.setattr(argmax, "spec", lambda q, row, at: spec(q, row, at) + 1)
+    with pytest.raises(RefqError, match="internal error.*'argmax'"):
+        record(small.program(), small.images(), tmp_path / "pack")
+    assert leftovers(tmp_path) == []
+
+
+SCRIPT = """
+import sys, small
+from pathlib import Path
+from refq.graph import store
+from refq.vectors.record import record
+write, left = store.write, [int(sys.argv[2])]
+def slowly(path, data):
+    write(path, data)
+    left[0] -= 1
+    if not left[0]:
+        print("now", flush=True)
+        sys.stdin.read()
+store.write = slowly
+record(small.program(), small.images(3), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("after", [1, 4, 6])
+def test_killed_while_recording(tmp_path, after):
+    """Killed after any file no pack appears, and recording again into the same place works."""
+    out = tmp_path / "pack"
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), str(after)], stdin=subprocess.PIPE, text=True,
+                          stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}) as child:
+        assert child.stdout.readline() == "now\n"
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert not out.exists()
+    assert record(small.program(), small.images(3), out).cases == 3
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    """A disk that fills up at any file leaves neither a pack nor a temporary folder, and says so in one sentence."""
+    write = store.write
+    for last in range(6):
+        left = [last]
+
+        def filling(path, data, left=left):
+            if not left[0]:
+                write(path, data[:len(data) // 2])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            left[0] -= 1
+            write(path, data)
+        monkeypatch.setattr(store, "write", filling)
+        with pytest.raises(RefqError, match="No space left") as refused:
+            record(small.program(), small.images(3), tmp_path / "pack")
+        assert "\n" not in str(refused.value)
+        assert leftovers(tmp_path) == []
+
+
+def test_file_size_limit(tmp_path):
+    """The same through a limit that the system itself enforces."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        with pytest.raises(RefqError, match="no pack was written"):
+            record(small.program(), small.images(3), tmp_path / "pack")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert leftovers(tmp_path) == []
+
+
+def refusal(pack, kind=Corrupt):
+    with pytest.raises(kind) as refused:
+        read(pack).check()
+    message = str(refused.value)
+    assert "\n" not in message and len(message) < 600
+    return message
+
+
+def edited(pack, *path, to):
+    """Set one place of the manifest."""
+    file = pack / "manifest.json"
+    manifest = json.loads(file.read_text())
+    place = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    file.write_text(json.dumps(manifest))
+    return manifest
+
+
+@pytest.mark.parametrize("path,to,words", [
+    (("pack_hash",), "0" * 64, "pack_hash"), (("program_hash",), "0" * 64, "program_hash"),
+    (("tensors", "hidden", "width"), "i4", "tensors.hidden.width"),
+    (("tensors", "hidden", "grid", "scale"), "0x1p-3", "tensors.hidden.grid.scale"),
+    (("tensors", "hidden", "sha256", 1), "0" * 64, "manifest.json"), (("dialect", "name"), "tosa", "dialect.name"),
+    (("seed",), 5, "manifest.json"), (("seal",), "0" * 64, "seal"), (("about", "accuracy"), 1.0, "about"),
+    (("events", 0, "ties"), 99, "events")])
+def test_changed_manifest(pack, path, to, words):
+    """Any change of the manifest is refused as one of the manifest, with its place where that follows from the rest."""
+    edited(pack, *path, to=to)
+    message = refusal(pack)
+    assert "manifest.json" in message and words in message and "was changed" in message
+
+
+@pytest.mark.parametrize("path,to", [
+    (("pack_hash",), "short"), (("tensors", "hidden", "width"), "q8"), (("cases",), []), (("seed",), "none"),
+    (("surprise",), 1), (("cases", 0), "../../etc/passwd")])
+def test_manifest_against_the_schema(pack, path, to):
+    """What the schema does not allow is refused with its place."""
+    edited(pack, *path, to=to)
+    assert "manifest.json" in refusal(pack)
+
+
+def test_newer_format(pack):
+    """A pack of a later format is said to be that."""
+    edited(pack, "format", to=2)
+    assert "format 2" in refusal(pack, Unsupported)
+
+
+def test_changed_code(pack):
+    """One changed code of one case is named by file and tensor."""
+    path = pack / "cases" / "0001.safetensors"
+    codes = load_file(path)
+    codes["hidden"][2, 3] ^= 1
+    save_file(codes, path)
+    message = refusal(pack)
+    assert "0001.safetensors" in message and "'hidden'" in message
+
+
+def test_changed_constant(pack):
+    """One changed weight is named by file and tensor."""
+    path = pack / "tensors.safetensors"
+    data = bytearray(path.read_bytes())
+    data[store.entries(path)["fc1.w"][0]] ^= 1
+    path.write_bytes(data)
+    message = refusal(pack)
+    assert "tensors.safetensors" in message and "'fc1.w'" in message
+
+
+def test_changed_program(pack):
+    """A program of other arithmetic under the same manifest is refused as program.onnx changed."""
+    for name in ("program.onnx", "tensors.safetensors"):
+        (pack / name).unlink()
+    store.save(small.program(ties="half_even"), pack)
+    assert "program.onnx: was changed" in refusal(pack)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "tensor missing"])
+def test_damaged_case(pack, damage):
+    """A case file that is missing, truncated or lacks a tensor is named."""
+    path = pack / "cases" / "0002.safetensors"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-3])
+    else:
+        codes = load_file(path)
+        del codes["logits"]
+        save_file(codes, path)
+    assert "0002.safetensors" in refusal(pack)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", '{"format": "one"}'])
+def test_manifest_that_is_none(pack, text):
+    """A manifest that is empty, not JSON, or not of this kind is refused."""
+    (pack / "manifest.json").write_text(text)
+    assert "manifest.json" in refusal(pack)
+
+
+def test_first_difference():
+    """`difference` names the first place where two manifests differ."""
+    one = {"a": [1, {"b": 2}], "c": 0}
+    assert manifests.difference(one, {"a": [1, {"b": 3}], "c": 0}) == "a[1].b"
+    assert manifests.difference(one, {"a": [1, {"b": 2}]}) == "c"
+    assert manifests.difference(one, one) is None
