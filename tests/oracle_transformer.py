@@ -4,7 +4,7 @@ at a time. It shares no code with refq, and reads the authors' formulas without 
 from fractions import Fraction
 from math import floor, isqrt
 
-from oracle import float32_of, roundings, saturated, shifted, wrapped
+from tests.oracle import float32_of, roundings, saturated, shifted, wrapped
 
 ONE = 2**31 - 1
 

@@ -2,7 +2,7 @@
 
     python tools/train_digits.py [--out refq/embedded] [--report]
 
-Writes digits.safetensors (timm's tensor names), digits.json, digits.onnx and images.npz, and prints the accuracy on the
+Writes digits.safetensors (timm's tensor names), config.json, digits.onnx and images.npz, and prints the accuracy on the
 held-out images: of the float network, and of simulations of its int8 and 4-bit-weight forms. `--report` trains nothing
 and prints the same of the files that are there.
 
@@ -221,20 +221,20 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     images, labels, test_images, test_labels = split()
-    weights = options.out / "digits.safetensors"
+    weights = options.out / "digits" / "digits.safetensors"
     if options.report:
         net = Vit(CONFIG).eval()
         net.load_state_dict(load_file(weights))
         return report(net, images[:CALIBRATION], test_images, test_labels)
     net = train(images, labels)
     report(net, images[:CALIBRATION], test_images, test_labels)
-    options.out.mkdir(parents=True, exist_ok=True)
+    weights.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in net.state_dict().items()}, weights, {"format": "pt"})
     weights.chmod(0o644)
-    (options.out / "digits.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    (options.out / "digits" / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
     np.savez_compressed(options.out / "images.npz", images=test_images, labels=test_labels,
                         calibration=images[:CALIBRATION])
-    export(net, options.out / "digits.onnx")
+    export(net, options.out / "digits" / "digits.onnx")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ def path(name):
 
 
 def network():
-    """The path of the weights as safetensors with timm's tensor names; its config, digits.json, lies beside it."""
-    return path("digits.safetensors")
+    """The path of the weights as safetensors with timm's tensor names; its config.json lies beside it."""
+    return path("digits/digits.safetensors")
 
 
 def exported():
     """The path of the same network as ONNX, as torch's exporter writes it: image (n 1 8 8) float32 -> logits (n 10)."""
-    return path("digits.onnx")
+    return path("digits/digits.onnx")
 
 
 @cache
@@ -35,7 +35,7 @@ def stored():
 
 
 def images():
-    """The test images: uint8 (n=360 h=8 w=8), ink from 0 to 16; digits.json says how they are normalised."""
+    """The test images: uint8 (n=360 h=8 w=8), ink from 0 to 16; digits/config.json says how they are normalised."""
     return stored()["images"]
 
 
@@ -47,3 +47,29 @@ def labels():
 def calibration():
     """Images to choose grids with, from the training set: uint8 (n=256 h=8 w=8), ink from 0 to 16."""
     return stored()["calibration"]
+
+
+def as_input(ink):
+    """Images of ink (n h w) as the network takes them: float32 (n 1 h w), normalised as digits/config.json says."""
+    import json
+
+    import numpy
+
+    config = json.loads(path("digits/config.json").read_text())
+    return ((numpy.asarray(ink, numpy.float32)[:, None] - config["mean"][0]) / config["std"][0]).astype(numpy.float32)
+
+
+def grids(recipe, asymmetric):
+    """The grids chosen on the calibration images (group of tensors to Affine) for a recipe's name and the bits that may
+    have a zero point; None where none were kept. tools/record.py writes them."""
+    import json
+
+    from refq.grids.affine import from_description
+
+    kept = json.loads(path("grids.json").read_text()).get(key(recipe, asymmetric))
+    return kept and {group: from_description(text) for group, text in kept.items()}
+
+
+def key(recipe, asymmetric):
+    """The name of a choice of grids in grids.json."""
+    return f"{recipe}, zero points at {', '.join(map(str, asymmetric)) or 'no'} bits"

@@ -34,6 +34,7 @@ def canonical(graph):
     """
     if graph.shapes:
         return graph
+    outputs = graph.outputs
     graph = settled(graph, *plain.rules)
     graph = settled(graph, *fuse.patterns, *plain.rules)
     graph = settled(graph, *products.rules, *plain.rules)
@@ -42,7 +43,7 @@ def canonical(graph):
     refuse(graph)
     graph = batch_in_front(graph)
     graph = settled(graph, plain.drop_idle, joined_reshapes, joined_transposes, ones_dropped_first)
-    return named(pruned(graph))
+    return named(pruned(graph), outputs)
 
 
 def subtraction(node, draft):
@@ -111,6 +112,8 @@ def ones_dropped_first(node, draft):
 def reason(node, graph):
     """Why the node has no canonical form, or None."""
     fixed = [name in graph.constants for name in node.inputs]
+    if len(node.outputs) != 1:
+        return f"{node.op} with {len(node.outputs)} outputs"
     if node.op not in operations:
         return node.op
     if node.op in ("Linear", "Conv", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):

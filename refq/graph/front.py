@@ -7,6 +7,7 @@ along it, its inputs get a new one in front.
 import math
 
 from refq.graph.graph import Graph, Node
+from refq.graph.rewrite import misfit, misfits
 
 last_axis = {"Softmax", "LayerNormalization", "ArgMax", "Linear"}
 
@@ -52,10 +53,10 @@ def place(axis, batch):
 
 
 def batch_after_reshape(old, batch, new):
-    """The batch axis of a reshaped tensor: a one with as many elements before it; else the first axis if it is a one."""
+    """The batch axis of a reshaped tensor: a one with as many elements before it, else any one: they hold the same."""
     before = math.prod(old[:batch]) if batch is not None else 1
     found = [i for i, n in enumerate(new) if n == 1 and math.prod(new[:i]) == before]
-    return found[0] if found else 0 if new and new[0] == 1 else None
+    return found[0] if found else list(new).index(1) if 1 in new else None
 
 
 def moved_axes(node, batch, rank):
@@ -150,7 +151,10 @@ def batch_in_front(graph):
     """The graph with axis 0 of every activation its batch; outputs keep their shape where its first axis is a one."""
     front = Front(graph)
     for node in graph.nodes:
-        handlers.get(node.op, one_operand)(front, node)
+        try:
+            handlers.get(node.op, one_operand)(front, node)
+        except misfits as error:
+            raise misfit(node, graph, error) from None
     outputs = tuple(front.reshaped(name, front.old[name]) if front.old[name][:1] == (1,) else name for name in graph.outputs)
     return Graph(graph.name, graph.inputs, outputs, tuple(front.nodes), front.constants, front.shapes, graph.notes,
                  graph.labels)

@@ -8,7 +8,7 @@ from refq.graph.graph import Graph, Node
 
 operands = {"Linear": ("x", "weight", "bias"), "Conv": ("x", "weight", "bias"),
             "LayerNormalization": ("x", "weight", "bias"), "Mul": ("x", "factor")}
-own_word = re.compile(r"(node_)?[A-Z][A-Za-z]*(Fusion)?([_.]\w+)?|\d+")
+own_word = re.compile(r"(node_)?[A-Z][A-Za-z]*(Fusion)?([_.]\w+)?")
 
 
 parameter = re.compile(r"(?!onnx|val_|Constant|zeros|minus)[A-Za-z_]\w*(\.\w+)*(?<!folded)")
@@ -27,7 +27,8 @@ def module(name):
     parts = [part for part in name.split("/") if part]
     while parts and own_word.fullmatch(parts[-1]):
         parts.pop()
-    return ".".join(parts)
+    inner = parts[1:] + [""]
+    return ".".join(part for part, below in zip(parts, inner) if not below.startswith(f"{part}."))     # /blocks/blocks.0
 
 
 def owner(constants):
@@ -39,14 +40,20 @@ def owner(constants):
     return ""
 
 
+def best(said, owned):
+    """The module that the node's name says, or the owner of its weights where that is more exact, or the only one known."""
+    return owned if not said or owned.startswith(f"{said}.") else said
+
+
 def plain_word(name):
     """A name without the punctuation of paths."""
     return re.sub(r"[^\w.\-]+", ".", name).strip("._") or "node"
 
 
-def named(graph):
-    """The graph with nodes, tensors and constants renamed; its inputs and outputs keep their names."""
-    taken, tensors = {*graph.inputs, *graph.outputs}, {name: name for name in (*graph.inputs, *graph.outputs)}
+def named(graph, outputs):
+    """The graph with nodes, tensors and constants renamed; its inputs keep their names, its outputs get these."""
+    taken = {*graph.inputs, *outputs}
+    tensors = {name: name for name in graph.inputs} | dict(zip(graph.outputs, outputs))
     homes, constants, nodes = {}, {}, []
 
     def free(name):
@@ -62,7 +69,7 @@ def named(graph):
         fixed = [name for name in node.inputs if name in graph.constants]
         inherited = next((homes[name] for name in node.inputs if homes.get(name)), "")
         said = module(node.name)
-        home = (owner(fixed) if weighted else "") or (inherited if said is None and not weighted else said or "")
+        home = (best(said or "", owner(fixed)) if weighted else inherited if said is None else said)
         stem = plain_word(home) if weighted and home else plain_word(".".join(filter(None, (home, node.op.lower()))))
         output = node.outputs[0]
         name = output if tensors.get(output) == stem else free(stem)

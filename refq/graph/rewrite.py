@@ -5,7 +5,7 @@ matched from their last node backwards, through `draft.maker`; nodes that nobody
 """
 import numpy as np
 
-from refq.errors import IllFormed, RefqError, Unsupported
+from refq.errors import IllFormed, RefqError
 from refq.graph.evaluate import run_node
 from refq.graph.floats import conv_size
 from refq.graph.graph import Graph, Node
@@ -18,7 +18,7 @@ class Draft:
     """The graph while it is rewritten: `constants`, `shapes` (of activations), and the nodes made so far."""
 
     def __init__(self, graph):
-        self.graph = graph
+        self.graph, self.name = graph, graph.name
         self.constants = dict(graph.constants)
         self.shapes = dict(graph.inputs) | dict(graph.shapes)
         self.nodes, self.makers, self.renamed = [], {}, {}
@@ -83,10 +83,7 @@ def output_shapes(node, draft):
     if node.op in same_shape:
         return [shapes[0]]
     if node.op in ("Add", "Sub", "Mul", "Div", "Pow") and None not in shapes:
-        try:
-            return [np.broadcast_shapes(*shapes)]
-        except ValueError:
-            pass                # said below, with the node's name
+        return [np.broadcast_shapes(*shapes)]
     if node.op == "Gemm" and len(shapes[0]) == len(shapes[1]) == 2:
         (n, k), (m, depth) = (shape[::-1] if node.attributes.get(turned) else shape
                               for shape, turned in ((shapes[0], "transA"), (shapes[1][::-1], "transB")))
@@ -98,19 +95,28 @@ def output_shapes(node, draft):
         m, k = shapes[1][-2:] if node.attributes.get("transpose_b") else shapes[1][:-3:-1]
         if k == shapes[0][-1]:
             return [(*np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]), shapes[0][-2], m)]
-    if node.op == "Conv" and len(shapes[0]) == 4:
+    if node.op == "Conv":
         return [(shapes[0][0], shapes[1][0], *conv_size(node.attributes, shapes[0][2:], shapes[1][2:]))]
     values = {name: draft.constants[name] if name in draft.constants else np.broadcast_to(np.float64(1), shape)
               for name, shape in zip(node.inputs, shapes) if name}
-    try:
-        with np.errstate(all="ignore"):
-            return [np.shape(value) for value in run_node(node, values)]
-    except RefqError as error:
-        raise Unsupported(f"{draft.graph.name}, node {node.name} ({node.op}): {error}") from None
-    except (ValueError, IndexError, TypeError, KeyError) as error:
-        sizes = ", ".join("()" if s is None else str(tuple(s)) for s in shapes)
-        raise IllFormed(f"{draft.graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one "
-                        f"image; export the model with a batch of 1 ({error}).") from None
+    with np.errstate(all="ignore"):
+        results = [np.shape(value) for value in run_node(node, values)]
+    if len(results) < len(node.outputs):
+        raise IllFormed(f"{draft.graph.name}: node {node.name} ({node.op}) has {len(node.outputs)} outputs, refq makes "
+                        f"{len(results)} of them.")
+    return results
+
+
+misfits = (ValueError, IndexError, TypeError, KeyError, AttributeError, ArithmeticError, MemoryError, StopIteration)
+
+
+def misfit(node, graph, error):
+    """The refusal of a node that cannot be computed on inputs of these shapes; `graph` is a Graph or a Draft."""
+    known = {name: value.shape for name, value in graph.constants.items() if name in node.inputs} | graph.shapes
+    sizes = ", ".join(str(tuple(known[name])) if known.get(name) is not None else "?" for name in node.inputs if name)
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return IllFormed(f"{graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one image "
+                     f"({said}); mend the model, or export it with a batch of 1.")
 
 
 def rewrite(graph, *rules):
@@ -121,11 +127,16 @@ def rewrite(graph, *rules):
         while queue:
             node = queue.pop(0)
             node = Node(node.name, node.op, tuple(draft.current(name) for name in node.inputs), node.outputs, node.attributes)
-            answer = next((new for rule in rules if (new := rule(node, draft)) is not None), None)
-            if answer is None:
-                draft.emit(node)
-            else:
-                queue = answer + queue
+            try:
+                answer = next((new for rule in rules if (new := rule(node, draft)) is not None), None)
+                if answer is None:
+                    draft.emit(node)
+                else:
+                    queue = answer + queue
+            except RefqError:
+                raise
+            except misfits as error:
+                raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
     return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes, graph.notes,
                         graph.labels))

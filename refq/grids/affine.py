@@ -1,7 +1,8 @@
 """Affine grid: real = scale * (code - zero), per tensor, per slice of one axis, or per block along one axis.
 
 `encode` rounds to the nearest code, ties as named and decided exactly: a float is a dyadic rational, so the question is
-one about integers. `decode` is exact in float64 for scales that are float32. Zero is always a code.
+one about integers. `decode` is exact where the scale is a float32 and code - zero has at most 29 bits. Zero is always a
+code.
 """
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,8 +34,9 @@ class Affine:
         zero = np.array(self.zero)
         if not (np.isfinite(scale) & (scale > 0)).all():
             raise IllFormed("an affine grid: every scale must be finite and greater than 0")
-        if zero.dtype.kind not in "iu" or not (zero.size == 0 or self.lo <= zero.min() and zero.max() <= self.hi):
-            raise IllFormed(f"an affine grid: a zero point must be a code, an integer from {self.lo} to {self.hi}")
+        lo, hi = (self.lo, self.hi) if self.width.bits < 64 else (0, 0)     # code - zero must fit an int64
+        if zero.size and not (zero.dtype.kind in "iu" and lo <= zero.min() and zero.max() <= hi):
+            raise IllFormed(f"an affine grid: a zero point of {self.width} must be an integer from {lo} to {hi}")
         if zero.shape not in ((), scale.shape):
             raise IllFormed(f"an affine grid: scales of shape {scale.shape} and zero points of shape {zero.shape}; "
                             "give as many, or one zero point for all")
@@ -108,7 +110,9 @@ def from_description(text):
     try:
         texts = np.array(text["scale"], object)
         scale = np.array([float.fromhex(s) for s in texts.ravel()]).reshape(texts.shape)
-        return Affine(width(text["width"]), scale, np.array(text["zero"], np.int64), text["axis"], text["block"],
+        if text["kind"] != Affine.kind:
+            raise ValueError(f"its kind is {text['kind']!r}")
+        return Affine(width(text["width"]), scale, np.array(text["zero"]), text["axis"], text["block"],
                       bool(text["narrow"]))
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, IllFormed):
@@ -118,7 +122,7 @@ def from_description(text):
 
 def steps(x, scale, lo, hi, ties):
     """x / scale rounded to an integer by the word `ties`, exactly, and saturated; all arrays (float64 and int64)."""
-    small = np.size(lo) == 0 or (np.min(lo) > -1 << 28 and np.max(hi) < 1 << 28)
+    small = np.size(lo) == 0 or (np.min(lo) > -1 << 26 and np.max(hi) < 1 << 26)
     with np.errstate(over="ignore", under="ignore"):
         single = (scale == scale.astype(np.float32)).all()
     if not (small and single):
@@ -130,8 +134,8 @@ def steps(x, scale, lo, hi, ties):
 def quarters(x, scale, least, most):
     """x / scale rounded down to an integer with two bits more: the half bit, and whether anything is left below it.
 
-    `x`: float64 without NaN; `scale`: float64 that are float32; `least`, `most`: integers of at most 29 bits, beyond
-    which the answer is only known to lie beyond them. So every product here is exact in float64.
+    `x`: float64 without NaN; `scale`: float64 that are float32; `least`, `most`: at most 2**26 in magnitude,
+    beyond which the answer is only known to lie beyond them. So every product here is exact in float64.
     """
     with np.errstate(over="ignore", under="ignore"):
         k = np.floor(np.clip(x / scale, least, most))

@@ -69,7 +69,7 @@ def folder():
 
 @cache
 def text_of(file):
-    """What the digest of refq's sources does not cover: the file of a function from elsewhere; OSError where none is."""
+    """What the digest of refq's sources does not cover: the file of a function from elsewhere; OSError without one."""
     path = Path(file).resolve()
     return None if Path(__file__).resolve().parent.parent in path.parents else digest(path.read_bytes())
 

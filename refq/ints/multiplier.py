@@ -4,7 +4,7 @@
     q31          0 or 2**30 .. 2**31-1    frexp; mantissa * 2**31 half up; a carry halves it; below 2**-32: 0 (TFLite)
     q15          0 or 2**14 .. 2**15-1    the q31 one without its low 16 bits, half up, at most 0x7fff (TFLite int16x8)
     mantissa24   2**23 .. 2**24-1         the mantissa of the float32 scale, exact (QNNPACK, XNNPACK)
-    dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, a carry is kept; below 2**-32 it is 0 (I-BERT, I-ViT)
+    dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, the carry kept; below 2**-32: 0 (I-ViT)
     pow2         1                        the scale must be a power of two; refused otherwise (VTA, DPU)
 
 `scaler(high, ties, left)` is the word that applies such a pair: acc * mult / 2**shift, rounded once, or twice where
@@ -69,6 +69,13 @@ def encode(scale, form):
     if not 0 <= scale < float("inf"):
         raise IllFormed(f"a scale of {scale!r}: scales are finite and at least 0")
     return forms[form](float(scale))
+
+
+def pair(scale, form):
+    """`encode` for an operation whose shifts end at 62: a scale that only a longer one reaches is flushed to 0, which
+    is what every nearest rounding makes of such a product."""
+    mult, shift = encode(scale, form)
+    return (mult, shift) if shift <= 62 else FLUSHED
 
 
 def decode(mult, shift):

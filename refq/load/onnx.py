@@ -12,6 +12,7 @@ from onnx import inliner, numpy_helper
 from refq.errors import Corrupt, IllFormed, Unsupported
 from refq.graph.floats import table
 from refq.graph.graph import Graph, Node
+from refq.load.batch import one_of
 
 oldest_opset = 13
 quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
@@ -31,23 +32,30 @@ def load(path):
         raise Unsupported(f"{path} is written in opset {opset}: refq reads opset {oldest_opset} and newer, export it anew.")
     if model.functions:
         model = inlined(path, model)
+    refuse_odd_names(path, model.graph)
     refuse_unknown(path, model)
     constants = {tensor.name: array(path, tensor) for tensor in model.graph.initializer}
     nodes = []
     for index, node in enumerate(model.graph.node):
-        attributes = {a.name: attribute(path, a) for a in node.attribute}
-        if node.op_type == "Constant":
-            (value,) = attributes.values()
-            constants[node.output[0]] = np.asarray(value)
-            continue
-        if node.op_type in ("Cast", "ConstantOfShape"):
-            attributes = explicit(node.op_type, attributes)
+        try:
+            attributes = {a.name: attribute(path, a) for a in node.attribute}
+            if node.op_type == "Constant":
+                (value,) = attributes.values()
+                constants[node.output[0]] = np.asarray(value)
+                continue
+            if node.op_type in ("Cast", "ConstantOfShape"):
+                attributes = explicit(node.op_type, attributes)
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise Corrupt(f"{path}: node {node.name or index} ({node.op_type}) has damaged attributes.") from None
         nodes.append(Node(scoped(node, index), node.op_type, trimmed(node.input), tuple(node.output), attributes))
     refuse_not_finite(path, constants)
     inputs = {value.name: one_image(path, value) for value in model.graph.input if value.name not in constants}
     if not inputs or not model.graph.output:
         raise Corrupt(f"{path} holds a graph without inputs or outputs: it is truncated or not a model.")
-    return Graph(path.stem, inputs, tuple(value.name for value in model.graph.output), tuple(nodes), constants)
+    refuse_loose_ends(path, nodes, {*constants, *inputs}, model.graph.output)
+    graph = Graph(path.stem, inputs, tuple(value.name for value in model.graph.output), tuple(nodes), constants)
+    batches = {value.type.tensor_type.shape.dim[0].dim_value for value in model.graph.input if value.name in inputs}
+    return one_of(graph, max(batches)) if max(batches) > 1 else graph
 
 
 def parsed(path):
@@ -76,6 +84,15 @@ def inlined(path, model):
         return inliner.inline_local_functions(model)
     except Exception as error:      # the inliner's C++ raises bare types of its own
         raise Corrupt(f"{path}: its local functions cannot be inlined ({str(error).splitlines()[0]}).") from None
+
+
+def refuse_odd_names(path, graph):
+    """Names stand in messages and in packs, so they are one printable line each."""
+    names = [*(tensor.name for tensor in graph.initializer), *(value.name for value in (*graph.input, *graph.output)),
+             *(name for node in graph.node for name in (node.name, node.op_type, node.domain, *node.input, *node.output))]
+    odd = next((name for name in names if not name.isprintable()), None)
+    if odd is not None:
+        raise Corrupt(f"{path}: the name {odd!r} holds characters that cannot be printed: the file is damaged.")
 
 
 def refuse_unknown(path, model):
@@ -168,8 +185,21 @@ def scoped(node, index):
             scopes = [s.strip(" '\"") for s in entry.value.strip("[]").split(",")]
             modules = [s for s in scopes[:-1] if s]
             if modules:
-                return f"/{modules[-1].replace('.', '/')}/{node.op_type}"
+                return f"/{modules[-1]}/{node.op_type}"
     return node.name or f"{node.op_type}_{index}"
+
+
+def refuse_loose_ends(path, nodes, known, outputs):
+    """Every tensor that is read must have been made before."""
+    known = set(known)
+    for node in nodes:
+        loose = [name for name in node.inputs if name and name not in known]
+        if loose:
+            raise Corrupt(f"{path}: node {node.name} reads {loose[0]}, which no node before it makes.")
+        known.update(node.outputs)
+    missing = [value.name for value in outputs if value.name not in known]
+    if missing:
+        raise Corrupt(f"{path}: nothing makes the output {missing[0]}.")
 
 
 def refuse_not_finite(path, constants):

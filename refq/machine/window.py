@@ -17,21 +17,29 @@ BLOCK = 1 << 20     # elements of gathered windows at a time
 @jit(nogil=True)
 def gather(x, first, kh, kw, d, start, ow, zx, geometry, rows):
     """rows[p] = the window at place start + p of the image x (h w c), channels first to first + d, as (kh kw d)."""
-    (sy, sx, top, left, dy, dx), (h, w, _) = geometry, x.shape
+    (sy, sx, top, left, dy, dx), (h, w, channels) = geometry, x.shape
+    lines, run = x.reshape(h, w * channels), kw * d
+    dense = dx == 1 and d == channels
     for p in range(rows.shape[0]):
         y, t = (start + p) // ow * sy - top, 0
         for _i in range(kh):
             at = (start + p) % ow * sx - left
             inside = 0 <= y < h
-            for _j in range(kw):
-                if inside and 0 <= at < w:
-                    for c in range(d):
-                        rows[p, t + c] = x[y, at, first + c]
-                else:
-                    for c in range(d):
-                        rows[p, t + c] = zx
-                t += d
-                at += dx
+            if inside and dense and 0 <= at <= w - kw:
+                into, source = rows[p, t:t + run], lines[y, at * d:at * d + run]
+                for c in range(run):        # over slices of their own, so that LLVM makes it one of vectors
+                    into[c] = source[c]
+                t += run
+            else:
+                for _j in range(kw):
+                    if inside and 0 <= at < w:
+                        for c in range(d):
+                            rows[p, t + c] = x[y, at, first + c]
+                    else:
+                        for c in range(d):
+                            rows[p, t + c] = zx
+                    t += d
+                    at += dx
             y += dy
 
 

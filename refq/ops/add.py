@@ -70,7 +70,7 @@ def build(row, sa, za, sb, zb, so, zo):
         scales = sa / twice, sb / twice, twice / (2 ** row.left * so)
     else:
         scales = sa / (2 ** row.left * so), sb / (2 ** row.left * so), 1.0
-    (ma, na), (mb, nb), (mo, no) = (multiplier.encode(s, row.multiplier) for s in scales)
+    (ma, na), (mb, nb), (mo, no) = (multiplier.pair(s, row.multiplier) for s in scales)
     return {"za": za, "zb": zb, "ma": ma, "sa": na, "mb": mb, "sb": nb, "mo": mo, "so": no, "zo": zo}
 
 

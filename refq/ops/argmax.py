@@ -64,6 +64,11 @@ def kernel(row):
     return argmax
 
 
+def real(q):
+    """The place of the largest of real rows (n c), the first of several."""
+    return q.argmax(axis=1)
+
+
 def last_instead_of_first(run, operands, row):
     """Of several largest codes the last one is taken (>= for >)."""
     backwards = run({**operands, "q": np.ascontiguousarray(operands["q"][:, ::-1])})

@@ -18,6 +18,7 @@ source   ONNX Reshape, Transpose, Slice, Gather, Pad, Concat
 """
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 
 import numpy as np
 
@@ -124,7 +125,10 @@ def spec(*operands, row, at=unwatched):
             here[joined] = places[joined] - first
             mine = mine & (here[joined] >= 0) & (here[joined] < array.shape[1 + joined])
             first += array.shape[1 + joined]
-        y[:, mine] = array[(slice(None), *(place[mine] for place in here))].reshape(len(y), np.count_nonzero(mine))
+        flat = np.zeros(final, np.int64)
+        for place, size in zip(here, array.shape[1:]):
+            flat = flat * size + place
+        y[:, mine] = array.reshape(len(y), prod(array.shape[1:]))[:, flat[mine]]
     return y
 
 
@@ -141,6 +145,13 @@ def kernel(row):
         y[...] = x                                                                            # R1
 
     return arrange
+
+
+def real(*operands, row):
+    """The same moves of real numbers; `zero` is then 0."""
+    y = np.empty((len(operands[0]), *row.shape))
+    kernel(row)(*operands, y)
+    return y
 
 
 def altered(run, operands, row, kind, alter):

@@ -75,6 +75,11 @@ def kernel(row):
     return batch_matmul
 
 
+def real(x, w):
+    """The products of real activations (n r k) and (n m k); acc is it in units of s_x*s_w."""
+    return x @ w.swapaxes(1, 2)
+
+
 slips = (negated("zx"), dropped("zw"), transposed("w"), transposed("acc"), previous_case("w"),
          channels_shifted("acc", 1), tail_lost("k", 4), tile_leaks("k", 4), not_cleared("acc", 1))
 

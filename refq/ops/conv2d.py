@@ -69,9 +69,9 @@ class Row(Base):
         top, left, bottom, right = self.padding
         height = places(found["h"] + top + bottom, found["kh"], self.stride[0], self.dilation[0])
         width = places(found["w"] + left + right, found["kw"], self.stride[1], self.dilation[1])
-        if min(height, width, found["kh"], found["kw"]) < 1:
-            raise IllFormed(f"conv2d: a {found['kh']} x {found['kw']} kernel, dilation {self.dilation}, does not fit "
-                            f"into an image of {found['h']} x {found['w']} with padding {self.padding}")
+        if min(height, width, found["kh"], found["kw"], d) < 1:
+            raise IllFormed(f"conv2d: a {found['kh']} x {found['kw']} kernel of {d} channels, dilation {self.dilation}, "
+                            f"does not fit into an image of {found['h']} x {found['w']} with padding {self.padding}")
         return {"oh": height, "ow": width}
 
 
@@ -107,6 +107,16 @@ def spec(x, w, bias, zx, zw, row, at=unwatched):
 @cache
 def kernel(row):
     return conv(row.x, row.w, rule_of(row), row.stride, row.padding, row.dilation, row.groups)     # R1 R2 R3 R4 R5
+
+
+def real(x, w, bias, row):
+    """The convolution of real images (n h w c) with filters (m kh kw d); acc is it in units of s_x*s_w."""
+    (top, left, bottom, right), (sy, sx), (dy, dx), (m, kh, kw, _) = row.padding, row.stride, row.dilation, w.shape
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (dy * (kh - 1) + 1, dx * (kw - 1) + 1), (1, 2))
+    groups = np.split(windows[:, ::sy, ::sx, :, ::dy, ::dx], row.groups, axis=3)
+    return np.concatenate([np.einsum("nyxdij,mijd->nyxm", seen, filters)
+                           for seen, filters in zip(groups, np.split(w, row.groups))], axis=3) + bias
 
 
 def reach(operands, row, result, index):

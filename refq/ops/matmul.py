@@ -71,6 +71,11 @@ def kernel(row):
     return linear(row.x, row.w, rule_of(row))                                                 # R1 R2 R3
 
 
+def real(x, w, bias):
+    """The product of real activations (n k) and weights (m k) with a bias (m); acc is it in units of s_x*s_w."""
+    return x @ w.T + bias
+
+
 slips = (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels_shifted("bias", 1),
          channels_shifted("acc", 1), tail_lost("k", 4), tail_lost("k", 16), tile_leaks("k", 4), tile_leaks("k", 16),
          not_cleared("acc", 1), not_cleared("acc", 8), last_tile_lost("acc", 4))

@@ -59,7 +59,7 @@ class Row(Base):
 
 def build(row, scale, zin, zp):
     """The constants of a step from real scales: `scale` is s_in / s_y for each channel (a float64 array)."""
-    pairs = [multiplier.encode(s, row.multiplier) for s in np.atleast_1d(scale)]
+    pairs = [multiplier.pair(s, row.multiplier) for s in np.atleast_1d(scale)]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
 
 

@@ -15,7 +15,7 @@ error    of the sigmoid, with t = 1.702*s: at most |x0|*2**(n-31) + 2**(1-b) + 0
          rows whose largest real x is at most 0.4 * (n - 5). Beyond, small exponentials run out of halvings, and a very
          negative x keeps up to half of itself
 source   Li and Gu 2023 (I-ViT); zkkli/I-ViT models/quantization_utils/quant_modules.py, IntGELU, where float32 carries
-         integers: 2**31 - 1 is 2**31, and products lose bits beyond 24
+         integers, so that 2**31 - 1 is 2**31
 """
 from dataclasses import dataclass
 from fractions import Fraction

@@ -73,7 +73,7 @@ class Dump:
         tensor, cases = self.pack.program.tensors[name], self.pack.cases
         array = self.single[name, i]() if (name, i) in self.single else self.whole[name]()
         if array.dtype.newbyteorder("=") != tensor.width.dtype:
-            raise IllFormed(f"{self.where}: tensor {name!r} is {array.dtype}; its {tensor.width} codes are to be dumped "
+            raise IllFormed(f"{self.where}: tensor {name!r} is {array.dtype}; its {tensor.width} codes are dumped "
                             f"as {tensor.width.dtype}")
         allowed = {(cases, *tensor.shape): i} if (name, i) not in self.single else {}
         if (name, i) in self.single or cases == 1:

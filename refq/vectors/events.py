@@ -1,14 +1,17 @@
 """Events: what happened at the sites while a spec ran: ties, saturations, wraps, overflows.
 
 tie          what a rounding discards is exactly half, whatever its word does with that
-saturation   a clip changed the value
+saturation   a clip, or a float32's way to an integer, changed the value
 wrap         keeping the low bits changed the value
 overflow     a register holds what its declared width cannot (int64 itself is not watched: bounds are proved beforehand)
 """
 import numpy as np
 
+from refq.ints import floats
 from refq.ints.sites import Sites
+from refq.ints.width import Width
 
+WIDEST = Width(52)      # of what a float32 is rounded to
 KINDS = ("ties", "saturations", "wraps", "overflows")
 
 
@@ -49,6 +52,13 @@ class Events(Sites):
     def divide(self, name, word, x, d, width):
         self.count(name, "ties", half_divided(np.asarray(x, np.int64), np.asarray(d, np.int64)))
         return super().divide(name, word, x, d, width)
+
+    def nearest(self, name, word, x, width):
+        result, exact = super().nearest(name, word, x, width), np.asarray(x, np.float64)
+        inside = np.abs(exact) < 2.0**51
+        self.count(name, "ties", inside & (np.where(inside, exact, 0) % 1 == 0.5))
+        self.count(name, "saturations", result != floats.rounded(x, word, WIDEST))
+        return result
 
     def clip(self, name, x, width):
         clipped = super().clip(name, x, width)

@@ -45,7 +45,7 @@ MEANINGS = {"operand": str, "derived": str, "size": str, "value": int, "layout":
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel.toml, read: its `path`, the steps' patterns, the built library, what to call, what each argument means."""
+    """A kernel.toml, read: its `path`, the steps' patterns, the library, what to call, what each argument means."""
 
     path: Path
     unit: list
@@ -56,11 +56,11 @@ class Kernel:
     time_limit: int = 60
 
 
-def verify_kernel(pack, toml, tolerance=0, progress=iter):
+def verify_kernel(pack, toml, tolerance=0, progress=None):
     """The Report of a kernel against a pack: every unit that kernel.toml names, on the inputs of every case.
 
-    `pack`: a Pack or its folder; `toml`: the kernel.toml; `tolerance`: as in verify; `progress`: wraps the list of
-    units.
+    `pack`: a Pack or its folder; `toml`: the kernel.toml; `tolerance`: as in verify; `progress(done)` is told
+    of every unit judged.
 
     Raises IllFormed for a kernel.toml that cannot be meant, RefqError (one sentence) where the library cannot be built,
     loaded or called, crashes, writes outside its results, runs too long, or returns something other than 0.
@@ -74,7 +74,11 @@ def verify_kernel(pack, toml, tolerance=0, progress=iter):
         raise RefqError(f"{kernel.path}: library {kernel.library} does not exist; build it, or add a build command")
     touched = {t for unit in places for s in unit.steps for t in (s.inputs | s.outputs).values()}
     golden = [{name: codes for name, codes in pack.case(i).items() if name in touched} for i in range(pack.cases)]
-    verdicts = [verdict for unit in progress(places) for verdict in judge(golden, kernel, unit, tolerance)]
+    verdicts = []
+    for done, unit in enumerate(places, 1):
+        verdicts += judge(golden, kernel, unit, tolerance)
+        if progress:
+            progress(done)
     return Report(pack.hash, f"{kernel.prototype.name} of {kernel.path}", pack.cases, tolerance, verdicts)
 
 

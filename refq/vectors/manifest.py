@@ -109,7 +109,8 @@ def read(path):
         raise Corrupt(f"{path}: not JSON: {e}") from None
     if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
         raise Unsupported(f"{path}: a pack of format {manifest['format']}; this version of refq reads format {FORMAT}")
-    from jsonschema import Draft202012Validator, exceptions         # slow to import
+    from jsonschema import Draft202012Validator, exceptions  # here, since it is slow to import
+
     if fault := exceptions.best_match(Draft202012Validator(schema()).iter_errors(manifest)):
         where = ".".join(map(str, fault.absolute_path)) or "the whole"
         raise Corrupt(f"{path}: {where}: {shortened(fault.message)}; the manifest was changed, or is not refq's")

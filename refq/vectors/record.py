@@ -5,6 +5,7 @@ The spec engine runs beside the kernels: its sites count the events, and the two
 import json
 import os
 import shutil
+from collections import Counter
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -18,19 +19,31 @@ from refq.graph import store
 from refq.graph.describe import codes_hash
 from refq.vectors import manifest as manifests
 from refq.vectors.events import Events
-from refq.vectors.pack import read
+from refq.vectors.pack import Pack
+
+ROOM = 64 << 20
+"""Bytes of tensors that are held at once while recording; one image may need more."""
 
 
-def record(program, inputs, out, cases=16, seed=0, about=None, progress=iter):
+def record(program, inputs, out, cases=16, seed=0, about=None, progress=None):
     """Write a golden pack of `program` into the folder `out` and give it back as a Pack.
 
     `inputs`: images (n *shape), float, or codes of the input's own dtype; or input name to such an array. Of more than
     `cases` images, `seed` decides which are recorded, in their order. `about`: what else the manifest should say, in
-    JSON's kinds. `progress`: wraps the list of cases, as progress bars do. `out` must not exist, or be empty; it
-    appears only when every file in it is complete and synced.
+    JSON's kinds. `progress(done)` is told of every case recorded. `out` must not exist, or be empty; it appears only
+    when every file in it is complete and synced.
 
     Raises IllFormed for inputs of a wrong shape, dtype or range, for no input at all, and for an `out` that is not
     empty; RefqError where the disk is full or cannot be written.
+
+    >>> import refq, tempfile
+    >>> from refq import embedded
+    >>> images = embedded.as_input(embedded.calibration()[:8])
+    >>> program = refq.quantize(refq.load(embedded.network()), images)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pack = refq.record(program, images, f"{folder}/pack", cases=2)
+    ...     pack.cases, len(pack.hash), len(pack.case(1)) == len(pack.recorded)
+    (2, 64, True)
     """
     out = Path(out).absolute()
     if not isinstance(cases, int) or cases < 1:
@@ -40,15 +53,19 @@ def record(program, inputs, out, cases=16, seed=0, about=None, progress=iter):
         store.save(program, folder)
         (folder / "cases").mkdir()
         hashes, events = [], {}
-        for i in progress(range(len(images))):
-            codes = run_both({name: array[i:i + 1] for name, array in inputs.items()}, program, events)
-            hashes.append({name: codes_hash(array, program.tensors[name]) for name, array in codes.items()})
-            store.write(folder / manifests.case_file(i), serialized(codes))
+        for part in groups(program, len(images)):
+            together = run_both({name: array[part] for name, array in inputs.items()}, program, events)
+            for i in range(part.start, part.stop):
+                codes = {name: np.array(array[i - part.start], order="C") for name, array in together.items()}
+                hashes.append({name: codes_hash(array, program.tensors[name]) for name, array in codes.items()})
+                store.write(folder / manifests.case_file(i), serialized(codes))
+                if progress:
+                    progress(i + 1)
         seen = [{"step": step, "site": site, **counts} for (step, site), counts in events.items()]
         manifest = manifests.made(program, hashes, images, seed, seen, about or {})
         store.write(folder / manifests.NAME, json.dumps(manifest, indent=1).encode())
         sync(folder / "cases")
-    return read(out)
+    return Pack(out, manifest, program)
 
 
 def chosen(program, inputs, cases, seed):
@@ -72,36 +89,47 @@ def chosen(program, inputs, cases, seed):
     return codes, images
 
 
+def groups(program, images):
+    """Ranges of cases that run together: as many as fit into ROOM with all their tensors."""
+    each = sum(t.bytes for name, t in program.tensors.items() if name not in program.constants)
+    step = max(1, ROOM // max(1, each))
+    return [slice(i, min(i + step, images)) for i in range(0, images, step)]
+
+
 def run_both(inputs, program, events):
-    """Every tensor of one image by the kernels, each equal to the spec's; adds what the sites saw to `events`."""
-    codes = {name: np.asarray(array[0], order="C") for name, array in inputs.items()}
-    at, counted = Events(), set()
+    """Every tensor of some images by the kernels, name to codes (n *shape), each equal to the spec's; adds what the
+    sites saw to `events`."""
+    parts, at, checked = {}, Events(), Counter()
 
     def keep(step, name, array):
-        codes[name] = np.array(array[0], order="C")
+        parts.setdefault(name, []).append(array.copy())
 
     def compare(step, name, array):
-        if step.name not in counted:
-            counted.add(step.name)
-            for site, seen in at.take().items():
-                counts = events.setdefault((step.name, site), dict.fromkeys(seen, 0))
-                for kind, count in seen.items():
-                    counts[kind] += count
-        if not np.array_equal(array[0], codes[name]):
-            wrong = np.count_nonzero(array[0] != codes[name])
+        for site, seen in at.take().items():
+            counts = events.setdefault((step.name, site), dict.fromkeys(seen, 0))
+            for kind, count in seen.items():
+                counts[kind] += count
+        kernel = parts[name][checked[name]]
+        checked[name] += 1
+        if wrong := np.count_nonzero(array != kernel):
             raise RefqError(f"internal error: kernel and spec of step {step.name!r} ({step.op}) differ in {wrong} of "
                             f"{array.size} elements of {name!r}; nothing was recorded, please report this")
 
     program.run(inputs, watch=keep)
     program.run(inputs, engine="spec", at=at, watch=compare)
-    return codes
+    return inputs | {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def refuse_occupied(out):
+    """Raises IllFormed where a pack cannot appear: `out` exists and is not an empty folder."""
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise IllFormed(f"{out}: exists and is not an empty folder; choose another place or remove it")
 
 
 @contextmanager
 def appearing(out):
     """A folder beside `out` that takes its name when the block is through, and vanishes when it is not."""
-    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise IllFormed(f"{out}: exists and is not an empty folder; choose another place or remove it")
+    refuse_occupied(out)
     part = out.parent / f".{out.name}.{uuid4().hex[:8]}.part"
     try:
         try:

@@ -65,7 +65,7 @@ def fits(codes):
 @dataclass
 class Verdict:
     """Of one tensor of one step (or unit): `pack`: against the pack; `own`: against what follows from the device's own
-    inputs (None where that is the same question). `hidden`: the steps before it whose results the device did not show."""
+    inputs (None where that is the same question). `hidden`: the steps before it whose results were not shown."""
 
     step: str
     op: str
@@ -86,14 +86,14 @@ class Verdict:
         return " + ".join((*self.hidden, self.step))
 
     def words(self):
-        return {"step": self.step, "op": self.op, "tensor": self.tensor, "verdict": self.kind, "hidden": list(self.hidden),
-                "pack": self.pack.words(), "own": self.own and self.own.words()}
+        return {"step": self.step, "op": self.op, "tensor": self.tensor, "verdict": self.kind,
+                "hidden": list(self.hidden), "pack": self.pack.words(), "own": self.own and self.own.words()}
 
 
 @dataclass
 class Report:
-    """`verdicts` in program order; `hash` of the pack, `against` what; `cases` compared; `left_out`: tensors (or cases of
-    them) that the device did not show; `unknown`: arrays that are no tensor of the pack; `notes`: sentences."""
+    """`verdicts` in program order; `hash` of the pack, `against` what; `cases` compared; `left_out`: tensors (or cases
+    of them) that the device did not show; `unknown`: arrays that are no tensor of the pack; `notes`: sentences."""
 
     hash: str
     against: str

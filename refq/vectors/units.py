@@ -35,8 +35,8 @@ def units(program, patterns, where):
 
 
 class Unit:
-    """`steps` in order. `taken`, `given`: operand, also as OPERATION.operand and PLACE.operand, to the (tensor, declaration)
-    pairs that it can mean."""
+    """`steps` in order. `taken`, `given`: operand, also as OPERATION.operand and PLACE.operand, to the tensors that it
+    can mean, with their declarations."""
 
     def __init__(self, program, steps):
         self.program, self.steps, self.taken, self.given = program, steps, {}, {}
@@ -54,7 +54,7 @@ class Unit:
         return " + ".join(s.name for s in self.steps)
 
     def pick(self, among, key, where):
-        """The one thing that `key` means among `taken`, `given` or sizes; IllFormed where it is unknown or ambiguous."""
+        """The one thing that `key` means among `taken`, `given` or sizes; IllFormed where that is none, or several."""
         if key not in among:
             raise IllFormed(f"{where}: {key!r} is nothing of unit {self.name}: {nearest(key, tuple(among))}")
         if len(among[key]) > 1:

@@ -1,8 +1,8 @@
 """Verify: a device's tensors against a golden pack, step by step.
 
-Each tensor that the device shows gets two verdicts: against the pack, and against what the steps before it give when they
-are fed with the device's own tensors. Where the first is wrong and the second right, the error came in with the inputs;
-where both are wrong, it was made there.
+Each tensor that the device shows gets two verdicts: against the pack, and against what the steps before it give when
+they are fed with the device's own tensors. Where the first is wrong and the second right, the error came in with the
+inputs; where both are wrong, it was made there.
 """
 import numpy as np
 
@@ -13,16 +13,28 @@ from refq.vectors.pack import Pack, read
 from refq.vectors.report import Report, Tally, Verdict
 
 
-def verify(pack, against, require="any", tolerance=0, progress=iter):
+def verify(pack, against, require="any", tolerance=0, progress=None):
     """The Report of a dump against a pack.
 
     `pack`: a Pack or its folder; every case of it is read and checked. `against`: a folder of .npy, a .npz, a
     .safetensors, another pack, or a dict of arrays, as refq/vectors/dump.py says. `require`: "any": tensors that the
     device does not show are listed as not compared; "all": they are refused. `tolerance`: differences up to it count as
-    right. `progress`: wraps the list of cases.
+    right. `progress(done)` is told of every case compared.
 
     Raises IllFormed for a dump that shares no tensor with the pack, has a wrong dtype or shape, or lacks what `require`
     asks for; Corrupt for a pack or a dump that is damaged.
+
+    >>> import refq, tempfile
+    >>> from refq import embedded
+    >>> images = embedded.as_input(embedded.calibration()[:8])
+    >>> program = refq.quantize(refq.load(embedded.network()), images)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pack = refq.record(program, images, f"{folder}/pack", cases=2)
+    ...     device = program.run(program.encode(images[pack.manifest["images"]]))
+    ...     right = refq.verify(pack, device)
+    ...     wrong = refq.verify(pack, {name: codes ^ 1 for name, codes in device.items()})
+    >>> right.passed, wrong.passed, wrong.first.tensor in program.outputs, wrong.first.pack.largest
+    (True, False, True, 1)
     """
     if require not in ("any", "all"):
         raise IllFormed(f"require is {require!r}; it can be 'any' or 'all'")
@@ -35,6 +47,23 @@ def verify(pack, against, require="any", tolerance=0, progress=iter):
         raise IllFormed(f"{dump.where}: {len(left_out)} tensors are required and not shown: {', '.join(left_out[:8])}"
                         f"{' ...' if len(left_out) > 8 else ''}; dump them, or require 'any'")
     return compare(pack, dump, left_out, tolerance, progress)
+
+
+def verify_itself(pack, progress=None):
+    """The Report of a pack against its own program: every file checked, every case run anew by the kernels.
+
+    Raises Corrupt with a sentence that says which file, and which tensor in it, was changed.
+    """
+    pack = pack if isinstance(pack, Pack) else read(pack)
+    tallies, program = {name: Tally(0) for name in pack.steps}, pack.program
+    for i in range(pack.cases):
+        golden = pack.case(i)
+        program.run({name: golden[name][None] for name in program.inputs}, watch=lambda step, name, codes, i=i,
+                    golden=golden: tallies[name].add(i, codes[0], golden[name]))
+        if progress:
+            progress(i + 1)
+    verdicts = [Verdict(pack.steps[name].name, pack.steps[name].op, name, tally) for name, tally in tallies.items()]
+    return Report(pack.hash, "its own program", pack.cases, 0, verdicts)
 
 
 def unshown(dump, pack):
@@ -51,13 +80,15 @@ def compare(pack, dump, left_out, tolerance, progress):
     against_pack = {name: Tally(tolerance) for name in pack.recorded if name in dump.names}
     own = {name: Tally(tolerance) for name in against_pack if name in pack.steps}
     outside, compared = {}, set()
-    for i in progress(range(pack.cases)):
+    for i in range(pack.cases):
         golden, shown = pack.case(i), dump.case(i)
         if shown:
             compared.add(i)
         for name, codes in shown.items():
             against_pack[name].add(i, codes, golden[name])
         follow(pack, i, golden, shown, own, outside)
+        if progress:
+            progress(i + 1)
     verdicts = []
     for name in against_pack:
         step = pack.steps.get(name)

@@ -1,7 +1,7 @@
 """Runs a device's C function in a process of its own, so that its crash is not refq's. Started by kernel.py.
 
-The job's folder holds job.json (library, symbol, returns, arguments, calls), shared.npz (what is the same in every call)
-and <call>.npz; each call leaves <call>.out.npz. `at` names the call that is running. Imports nothing of refq.
+The job's folder holds job.json (library, symbol, returns, arguments, calls), shared.npz (what is the same in every
+call) and <call>.npz; each call leaves <call>.out.npz. `at` names the call that is running. Imports nothing of refq.
 """
 import ctypes
 import json

@@ -100,3 +100,27 @@ def convert(value):
     if isinstance(value, dict):
         return {str(k): convert(v) for k, v in value.items()}
     return str(value) if isinstance(value, Width) else list(value) if isinstance(value, tuple) else value
+
+
+def program_words(p):
+    """A program as plain values: its steps, tensors and roles."""
+    steps = [{"name": s.name, "op": s.op, "row": plain(s.row), "inputs": s.inputs, "outputs": s.outputs} for s in p.steps]
+    tensors = {t.name: {"shape": list(t.shape), "width": str(t.width), "role": t.role,
+                        "scale": number(t.grid.scale) if t.grid is not None else None} for t in p.tensors.values()}
+    return {"recipe": p.recipe, "dialect": p.dialect, "roles": p.roles, "steps": steps, "tensors": tensors}
+
+
+def graph(g):
+    """A float network as its nodes."""
+    rows = [[n.name, n.op, ", ".join(shape(g.shapes[t]) for t in n.inputs if t in g.shapes),
+             ", ".join(shape(g.shapes[t]) for t in n.outputs if t in g.shapes),
+             f"{sum(g.constants[t].size for t in n.inputs if t in g.constants):,}"] for n in g.nodes]
+    parameters = sum(c.size for c in g.constants.values())
+    return f"{g.name}: {len(g.nodes)} nodes, {parameters:,} parameters; float, give --data to see its program\n\n" + \
+        table(["node", "operation", "takes", "gives", "parameters"], rows)
+
+
+def graph_words(g):
+    """A float network as plain values."""
+    return {"name": g.name, "inputs": {k: list(v) for k, v in g.inputs.items()}, "outputs": list(g.outputs),
+            "nodes": [{"name": n.name, "op": n.op, "inputs": list(n.inputs), "outputs": list(n.outputs)} for n in g.nodes]}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from refq.errors import IllFormed
 from refq.grids.affine import TINY, Affine, asymmetric, from_description, symmetric
 from refq.ints import rounding
-from refq.ints.width import I2, I4, I8, I16, I32, I40, I64, U2, U4, U8, U32
+from refq.ints.width import I2, I4, I8, I16, I32, I40, I64, U2, U4, U8, U32, Width
 from tests import oracle
 
 singles = st.floats(2.0 ** -60, 2.0 ** 40, width=32, exclude_min=True)
@@ -40,8 +40,8 @@ def test_every_code_and_tie_of_8_bits_is_decided_exactly(scale, ties):
 @pytest.mark.parametrize("ties", ["half_even", "half_away", "floor", "odd"])
 def test_products_of_scales_are_decided_exactly(ties):
     """Bias grids: float64 scales, 32 and 64 bits, with ties near the ends of the range."""
-    for width in (I8, I32, I40, I64, U32):
-        for scale in (float(np.float32(0.1)) * float(np.float32(0.3)), 0.1, 3.0, 2.0 ** -30):
+    for width in (I8, Width(25), Width(26), Width(27), I32, I40, I64, U32):
+        for scale in (float(np.float32(0.1)) * float(np.float32(0.3)), 0.1, float(np.float32(0.1)), 3.0):
             grid = Affine(width, scale, 0)
             top = 2 * width.hi
             steps = [*range(-9, 10), *range(top - 5, top + 4), *range(2 * width.lo - 4, 2 * width.lo + 6)]
@@ -118,7 +118,8 @@ def test_arrays_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("fields", [
     {"scale": 0.0}, {"scale": -1.0}, {"scale": np.nan}, {"scale": np.inf}, {"zero": 128}, {"zero": -129}, {"zero": 0.5},
-    {"zero": -128, "narrow": True}, {"axis": 0}, {"scale": [1.0, 2.0]}, {"scale": [1.0], "zero": [0, 0], "axis": 0},
+    {"zero": -128, "narrow": True}, {"width": I64, "zero": 1}, {"axis": 0}, {"scale": [1.0, 2.0]},
+    {"scale": [1.0], "zero": [0, 0], "axis": 0},
     {"block": 4}, {"axis": 0, "block": 4}, {"scale": [1.0], "axis": 0, "block": 0}, {"scale": [[1.0]], "axis": 0}])
 def test_an_impossible_grid_is_refused_at_birth(fields):
     """With a sentence about the field."""
@@ -137,7 +138,7 @@ def test_a_grid_does_not_change_with_the_arrays_it_was_made_from():
 
 
 GRIDS = [Affine(I8, 0.1, -3), Affine(U4, [0.1, 0.2], [1, 2], axis=1), Affine(I4, [[0.1, 3.0]], 0, axis=1, block=32),
-         Affine(I8, 0.1, 0, narrow=True), Affine(I40, TINY * TINY, 0)]
+         Affine(I8, 0.1, 0, narrow=True), Affine(I40, TINY * TINY, 0), Affine(I8, [], 0, axis=0)]
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda g: str(g.describe()["scale"]))
@@ -154,10 +155,11 @@ def test_a_damaged_description_is_refused():
     good = GRIDS[1].describe()
     assert good == {"kind": "affine", "width": "u4", "scale": ["0x1.999999999999ap-4", "0x1.999999999999ap-3"],
                     "zero": [1, 2], "axis": 1, "block": None, "narrow": False}
-    for bad in ({"scale": "x"}, {"scale": 3}, {"width": "u4x"}, {"zero": [1, 99]}, {"zero": "one"}, {"axis": None}):
+    for bad in ({"scale": "x"}, {"scale": 3}, {"width": "u4x"}, {"zero": [1, 99]}, {"zero": "one"}, {"axis": None},
+                {"zero": [1, 1.5]}, {"kind": "log2"}):
         with pytest.raises(IllFormed):
             from_description(good | bad)
-    for key in good.keys() - {"kind"}:
+    for key in good:
         with pytest.raises(IllFormed, match="damaged"):
             from_description({k: v for k, v in good.items() if k != key})
 

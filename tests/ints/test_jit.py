@@ -40,7 +40,7 @@ print(kernel(1), sum(kernel.stats.cache_hits.values()), jit.folder())
 """
 
 
-def python(text, *arguments, root=PACKAGE.parent, cache=None, **environment):
+def python(text, *arguments, root, cache=None, **environment):
     """A new process that runs `text` on the package in `root`."""
     surroundings = {k: v for k, v in os.environ.items() if k != "REFQ_CACHE_DIR"} | environment
     if cache:
@@ -56,6 +56,13 @@ def answer(process):
 
 
 @pytest.fixture
+def root(tmp_path):
+    """A folder with a copy of the package: what is edited meanwhile changes nothing here."""
+    shutil.copytree(PACKAGE, tmp_path / "copy" / "refq", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "copy"
+
+
+@pytest.fixture
 def script(tmp_path):
     """ONE_WORD as a file: what `python` runs in place of it, so that the kernel has a file of its own."""
     file = tmp_path / "one_word.py"
@@ -64,19 +71,18 @@ def script(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_race_never_run_another_row_s_code(tmp_path):
+def test_processes_that_race_never_run_another_row_s_code(root, tmp_path):
     """Three start together on an empty cache, in different orders; a fourth loads what they left."""
-    racing = [python(ROWS, str(start), cache=tmp_path) for start in (0, 2, 4)]
+    racing = [python(ROWS, str(start), root=root, cache=tmp_path / "cache") for start in (0, 2, 4)]
     assert [answer(process) for process in racing] == ["right"] * 3
-    assert answer(python(ROWS, "0", cache=tmp_path)) == "right"
-    kernels = [p for p in tmp_path.rglob("rescale-*") if p.is_file()]
-    assert len(kernels) == 5 and len([p for p in tmp_path.rglob("*") if p.is_file()]) == 5
+    assert answer(python(ROWS, "0", root=root, cache=tmp_path / "cache")) == "right"
+    kernels = [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert len(kernels) == 5 and all(p.name.startswith("rescale-") for p in kernels)
 
 
-def test_an_edited_word_is_compiled_anew(tmp_path, script):
-    """In a copy of the package: another file than the kernel's is edited."""
-    root, cache = tmp_path / "copy", tmp_path / "cache"
-    shutil.copytree(PACKAGE, root / "refq", ignore=shutil.ignore_patterns("__pycache__"))
+def test_an_edited_word_is_compiled_anew(root, tmp_path, script):
+    """Another file than the kernel's is edited."""
+    cache = tmp_path / "cache"
     assert answer(python(script, root=root, cache=cache)).startswith("1 0 ")
     assert answer(python(script, root=root, cache=cache)).startswith("1 1 ")
     words = root / "refq" / "ints" / "rounding.py"
@@ -87,45 +93,45 @@ def test_an_edited_word_is_compiled_anew(tmp_path, script):
     assert answer(python(script, root=root, cache=cache)).startswith("41 0 ")
 
 
-def test_a_kernel_from_elsewhere_is_compiled_anew_when_its_file_is_edited(tmp_path, script):
+def test_a_kernel_from_elsewhere_is_compiled_anew_when_its_file_is_edited(root, tmp_path, script):
     """A user's own word lies outside the digest of refq's sources."""
-    assert answer(python(script, cache=tmp_path / "cache")).startswith("1 0 ")
+    assert answer(python(script, root=root, cache=tmp_path / "cache")).startswith("1 0 ")
     file = tmp_path / "one_word.py"
     file.write_text(ONE_WORD.replace("word(x, 1)", "word(x, 1) + 5"))
-    assert answer(python(script, cache=tmp_path / "cache")).startswith("6 0 ")
+    assert answer(python(script, root=root, cache=tmp_path / "cache")).startswith("6 0 ")
 
 
-def test_a_kernel_without_a_file_is_not_cached(tmp_path):
+def test_a_kernel_without_a_file_is_not_cached(root, tmp_path):
     """Typed at a prompt or in a notebook: nothing tells its versions apart."""
     for _ in range(2):
-        assert answer(python(ONE_WORD, cache=tmp_path)).startswith("1 0 ")
-    assert not [p for p in tmp_path.rglob("kernel-*") if p.is_file()]
+        assert answer(python(ONE_WORD, root=root, cache=tmp_path / "cache")).startswith("1 0 ")
+    assert not [p for p in (tmp_path / "cache").rglob("kernel-*") if p.is_file()]
 
 
-def test_a_damaged_cache_file_is_compiled_anew(tmp_path, script):
+def test_a_damaged_cache_file_is_compiled_anew(root, tmp_path, script):
     """Truncated, emptied, or with one bit changed; and it is repaired."""
     cache = tmp_path / "cache"
-    assert answer(python(script, cache=cache)).startswith("1 0 ")
+    assert answer(python(script, root=root, cache=cache)).startswith("1 0 ")
     file, = (p for p in cache.rglob("kernel-*") if p.is_file())
     whole = file.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     for damaged in (whole[:len(whole) // 2], b"", bytes(flipped)):
         file.write_bytes(damaged)
-        assert answer(python(script, cache=cache)).startswith("1 0 ")
+        assert answer(python(script, root=root, cache=cache)).startswith("1 0 ")
         assert file.stat().st_size == len(whole)
-    assert answer(python(script, cache=cache)).startswith("1 1 ")
+    assert answer(python(script, root=root, cache=cache)).startswith("1 1 ")
 
 
-def test_nothing_that_can_be_written_still_computes(tmp_path, script):
+def test_nothing_that_can_be_written_still_computes(root, tmp_path, script):
     """Home, cache and temporary folder below a regular file, where not even root can write."""
     file = tmp_path / "file"
     file.write_text("")
     below = str(file / "below")
-    held = answer(python(script, cache=below, HOME=below, TMPDIR=str(tmp_path)))
+    held = answer(python(script, root=root, cache=below, HOME=below, TMPDIR=str(tmp_path)))
     assert held.startswith(f"1 0 {tmp_path}{os.sep}refq-")
     nowhere = "import tempfile; tempfile.tempdir = " + repr(below) + "; " + script
-    assert answer(python(nowhere, cache=below, HOME=below)) == "1 0 None"
+    assert answer(python(nowhere, root=root, cache=below, HOME=below)) == "1 0 None"
 
 
 def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle_transformer as oracle
+from refq import ops
 from refq.errors import IllFormed
 from refq.ints.exponential import falling_exp, quotient, shift_exp, unit
 from refq.ints.sites import Sites
-from refq.ints.width import I8, I16, U8
+from refq.ints.width import I8, I16, I24, U8
 from refq.ops import shiftmax
 from refq.ops.shiftmax import Row
+from tests import oracle_transformer as oracle
 
 SCALES = [2.0 ** (-k / 4) for k in range(33)] + [1 / 3, 0.4, 0.3, 0.1, 0.051] + [1 / (k + 0.001) for k in range(1, 20)]
 
@@ -144,3 +145,14 @@ def test_where_the_authors_float32_departs():
     assert shiftmax.spec(q[None], -16, Row()).tolist() == [[127]]
     row = np.array([0, -8, -16, -64])
     assert authors(row, 1 / 16).tolist() == shiftmax.spec(row[None], -16, Row())[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["shiftmax", "shiftgelu", "ilayernorm"])
+def test_wide_codes_and_empty_rows_are_refused(name):
+    """More than 16 bits leave the registers; a row without codes has no largest and no mean."""
+    row = ops.load(name).Row
+    with pytest.raises(IllFormed, match=f"{name}: an operand of i24"):
+        row(q=I24)
+    with pytest.raises(IllFormed, match="axis c is empty"):
+        row().sizes({"n": 3, "c": 0})
+    assert row().sizes({"n": 0, "c": 1}) == {}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refq.ints.rounding import names
 from refq.ints.sites import unwatched
-from refq.ints.width import I8, I32, I64
+from refq.ints.width import I8, I32, I64, Width
 from refq.vectors.events import Events
 from refq.vectors.record import record
 
@@ -43,7 +43,7 @@ def test_ties_of_divisions(codes, d, word):
 
 @given(CODES)
 def test_saturations_wraps_overflows(codes):
-    """A clip or wrap that changes a value, and a register that its width cannot hold, are counted; values pass as they are."""
+    """A clip or wrap that changes a value, and a register that its width cannot hold, are counted."""
     at, x = Events(), np.array(codes, np.int64)
     outside = sum(not -128 <= c <= 127 for c in codes)
     assert np.array_equal(at.clip("clip", x, I8), I8.clip(x)) and np.array_equal(at.wrap("wrap", x, I8), I8.wrap(x))
@@ -53,6 +53,20 @@ def test_saturations_wraps_overflows(codes):
     assert seen["wrap"] == {"ties": 0, "saturations": 0, "wraps": outside, "overflows": 0}
     assert seen["register"] == {"ties": 0, "saturations": 0, "wraps": 0, "overflows": outside}
     assert at.take() == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-600, 600).map(lambda i: i / 2) | st.floats(width=32, allow_nan=False), min_size=1,
+                max_size=8), st.sampled_from(names))
+def test_ties_of_float32(numbers, word):
+    """Likewise where a float32 is rounded to an integer; what then saturates is counted too."""
+    at, x = Events(), np.array(numbers, np.float32)
+    result = at.nearest("y", word, x, I8)
+    assert np.array_equal(result, unwatched.nearest("y", word, x, I8))
+    seen, finite = at.take()["y"], [Fraction(float(v)) for v in x if np.isfinite(v)]
+    assert seen["ties"] == sum(half(v) for v in finite)
+    free = unwatched.nearest("y", word, x, Width(52))
+    assert seen["saturations"] == np.count_nonzero((free < -128) | (free > 127))
 
 
 def test_python_integers():

@@ -1,4 +1,5 @@
-"""A C kernel is judged as one unit: the right one passes, a wrong one fails with place and counts, a bad one is refused."""
+"""A C kernel is judged as one unit: the right one passes, a wrong one fails with place and counts, a bad one is
+refused."""
 import shutil
 from pathlib import Path
 
@@ -125,13 +126,14 @@ def test_missing_symbol_and_library(pack, place):
 
 
 @pytest.mark.parametrize("swap,words", [
-    (("unit = ", "units = "), "'units'"), (('"*fc?"', '"*fc9"'), "no run of steps"), (('["*fc?", ', '["fc1.rescale", '), "no run"),
+    (("unit = ", "units = "), "'units'"), (('"*fc?"', '"*fc9"'), "no run of steps"),
+    (('["*fc?", ', '["fc1.rescale", '), "no run of steps"), (("const int8_t *x", "int8_t x"), "passed by pointer"),
     (("int32_t matmul", "string_t matmul"), "string_t"), (("int8_t *y)", "int8_t *y"), "prototype"),
     (("[arguments.lo]", "[arguments.low]"), "did you mean lo"), (("lowest", "bottom"), "nothing derived"),
     (("const int8_t *x", "const int8_t *input"), "'input' is nothing of unit"),
-    (("const int8_t *x", "int8_t x"), "passed by pointer"), (("const int32_t *mult", "const int16_t *mult"), "int16 cannot hold"),
+    (("const int32_t *mult", "const int16_t *mult"), "int16 cannot hold"),
     (("int8_t *y", "int8_t *z"), "'z' is nothing of unit"), (("time_limit = 20", "time_limit = true"), "time_limit"),
-    (('derived = "highest"', "value = 1\nsize = 'n'"), "contradict"), (('"gcc"', '"no-such-compiler"'), "no-such-compiler"),
+    (('derived = "highest"', "value = 1\nsize = 'n'"), "contradict"), (('"gcc"', '"no-such-cc"'), "no-such-cc"),
     (('derived = "folded_bias"', "layout = 'm ->'"), "layout"), (("unit = ", "unit = = "), "TOML")])
 def test_descriptions_refused(pack, place, swap, words):
     """A kernel.toml that cannot be meant is refused with the file and the field."""
@@ -182,8 +184,8 @@ def test_layout_places():
     assert np.array_equal(layout("n k -> k n", "here").pack(array, 0, "here"), array.T.ravel())
 
 
-@pytest.mark.parametrize("text", ["n k -> k", "n k -> k n n", "n n -> n n", "(n N) -> n N", "(n N=0) -> n N", "n, k", "-> n",
-                                  "(n N=2) k"])
+@pytest.mark.parametrize("text", ["n k -> k", "n k -> k n n", "n n -> n n", "(n N) -> n N", "(n N=0) -> n N", "n, k",
+                                  "-> n", "(n N=2) k"])
 def test_layouts_refused(text):
     with pytest.raises(IllFormed, match="layout"):
         layout(text, "here").pack(np.zeros((2, 2)), 0, "here")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from refq.errors import Corrupt, IllFormed
+from refq.vectors.pack import read
 from refq.vectors.record import record
 from refq.vectors.report import Tally
-from refq.vectors.verify import verify
+from refq.vectors.verify import verify, verify_itself
 
 CASES = 3
 
@@ -75,6 +76,17 @@ def test_one_wrong_element(pack, tmp_path, form):
 def test_a_pack_is_a_dump(pack):
     """A pack can be verified against itself, by its folder."""
     assert verify(pack.folder, pack.folder, require="all").passed
+
+
+def test_a_pack_against_itself(pack, tmp_path):
+    """A pack's cases run anew are the pack; a program that did not make them shows, by step."""
+    assert verify_itself(pack.folder).passed
+    other = read(pack.folder)
+    other.program.constants["fc2.w"] = other.program.constants["fc2.w"] ^ np.int8(1)
+    report = verify_itself(other)
+    assert not report.passed and report.first.step == "fc2" and report.first.pack.wrong
+    with pytest.raises(Corrupt, match="manifest.json"):
+        verify_itself(tmp_path / "nothing")
 
 
 def test_slashes_and_dots(tmp_path):

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from refq.errors import RefqError
+from refq.errors import IllFormed, RefqError
 
 
 class Sentences(click.Group):
@@ -21,12 +21,12 @@ class Sentences(click.Group):
             context.exit(2)
 
 
-def bar(items, label, length=None):
-    """A progress bar on a terminal, nothing in a pipe."""
-    return click.progressbar(items, label=label, length=length, file=sys.stderr, hidden=not sys.stderr.isatty())
+def bar(length, label):
+    """A progress bar on a terminal; nothing in a pipe, and nothing where there is nothing to do."""
+    return click.progressbar(length=length, label=f"{label:12s}", file=sys.stderr, hidden=not (length and sys.stderr.isatty()))
 
 
-def show(value, text, as_json):
+def tell(value, text, as_json):
     click.echo(json.dumps(value, indent=1) if as_json else text)
 
 
@@ -36,6 +36,10 @@ picture_options = [
     click.option("--deviation", default=0.5, show_default=True, help="Of a folder of pictures: divided by, after that."),
     click.option("--crop", default=0.9, show_default=True, help="Of a folder of pictures: the share of the short side kept."),
 ]
+
+
+def picture(mean, deviation, crop):
+    return {"mean": mean, "deviation": deviation, "crop": crop}
 
 
 def pictures(command):
@@ -50,7 +54,7 @@ def main():
     """What an integer neural network computes, to the bit; and whether your hardware does the same."""
 
 
-@main.command()
+@main.command("golden")
 @click.argument("model", required=False, type=click.Path())
 @click.option("--data", type=click.Path(), help="Images: .npy, .npz, a folder of .npy, or a folder of pictures.")
 @click.option("--labels", type=click.Path(), help="The class of each image (.npy): accuracy is reported.")
@@ -62,57 +66,78 @@ def main():
 @click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
 @pictures
 @json_option
-def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, mean, deviation, crop, as_json):
+def golden_command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, mean, deviation, crop, as_json):
     """Quantize a network, run it in integers, and record a golden pack.
 
     MODEL is an .onnx or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
     images.
     """
+    from refq.cli.golden import golden
     from refq.view import summary
-    source = summary.sources(model, data, labels, calibrate, {"mean": mean, "deviation": deviation, "crop": crop})
-    report = summary.golden(source, recipe, dialect, out, cases, seed, bar)
-    show(report, summary.text(report), as_json)
+    report = golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture(mean, deviation, crop), bar)
+    tell(report, summary.golden(report), as_json)
 
 
-@main.command()
+@main.command("run")
 @click.argument("model", type=click.Path())
 @click.option("--input", "data", required=True, type=click.Path(), help="Images: .npy, .npz or a folder.")
-@click.option("--out", type=click.Path(), help="Write the outputs' codes to this .npy file.")
+@click.option("--out", type=click.Path(), help="Write the output's codes to this .npy file.")
 @click.option("--recipe", default="int8", show_default=True, help="For a float network, which is calibrated on the images.")
 @click.option("--dialect", default="tflite", show_default=True, help="For a float network.")
-@click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]))
+@click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]),
+              help="kernel: compiled and fast; spec: the formula itself, in NumPy.")
 @pictures
 @json_option
-def run(model, data, out, recipe, dialect, engine, mean, deviation, crop, as_json):
-    """Run a network or a pack's program in integers on images."""
-    from refq.view import running
-    report = running.run(model, data, out, recipe, dialect, engine, {"mean": mean, "deviation": deviation, "crop": crop})
-    show(report, running.text(report), as_json)
+def run_command(model, data, out, recipe, dialect, engine, mean, deviation, crop, as_json):
+    """Run a network or a pack's program, in integers, on images.
+
+    MODEL is a pack, an .onnx or a .safetensors file. A pack takes images, or codes of its input's own dtype.
+    """
+    from refq.cli.running import run
+    from refq.view import summary
+    report = run(model, data, out, recipe, dialect, engine, picture(mean, deviation, crop))
+    tell(report, summary.run(report), as_json)
 
 
-@main.command()
+@main.command("verify")
 @click.argument("pack", type=click.Path())
 @click.option("--against", type=click.Path(), help="What the device dumped: a folder of .npy, an .npz or a .safetensors.")
 @click.option("--kernel", type=click.Path(), help="A kernel.toml: run the device's own code on the pack's inputs.")
 @click.option("--require", default="any", show_default=True, type=click.Choice(["any", "all"]),
               help="all: refuse a dump that lacks a tensor.")
-@click.option("--tolerance", default=0, show_default=True, help="Accept differences of up to so many codes.")
+@click.option("--tolerance", default=0, show_default=True, help="Count differences of up to so many codes as right.")
 @json_option
-def verify(pack, against, kernel, require, tolerance, as_json):
-    """Compare a device's dump or kernel with a pack, exactly; without either, check the pack itself."""
-    from refq.view import verdict
-    report = verdict.verify(pack, against, kernel, require, tolerance)
-    show(report.json(), str(report), as_json)
+def verify_command(pack, against, kernel, require, tolerance, as_json):
+    """Compare a device's tensors or its kernel with a pack, exactly.
+
+    Exit status 0: pass; 1: something differs. With neither --against nor --kernel, the pack itself is checked: its
+    manifest, every hash, and every case run anew.
+    """
+    if against and kernel:
+        raise IllFormed("--against and --kernel ask two questions; ask one at a time")
+    if kernel:
+        from refq.vectors.kernel import verify_kernel
+        report = verify_kernel(pack, kernel, tolerance)
+    else:
+        from refq.vectors.verify import verify, verify_itself
+        report = verify(pack, against, require, tolerance) if against else verify_itself(pack)
+    tell(report.json(), str(report), as_json)
     sys.exit(0 if report.passed else 1)
 
 
 @main.command("show")
-@click.argument("what", type=click.Path())
+@click.argument("what", required=False)
+@click.option("--data", type=click.Path(), help="Images to calibrate on: a float network is shown as the program it becomes.")
 @click.option("--recipe", default="int8", show_default=True, help="For a float network.")
 @click.option("--dialect", default="tflite", show_default=True, help="For a float network.")
+@pictures
 @json_option
-def show_command(what, recipe, dialect, as_json):
-    """Show a network's program, a pack, a dialect (by name or .toml file), or a rounding (by name)."""
-    from refq.view import look
-    value, text = look.at(what, recipe, dialect)
-    show(value, text, as_json)
+def show_command(what, data, recipe, dialect, mean, deviation, crop, as_json):
+    """Show a pack, a network, a dialect, a recipe, an operation or a rounding.
+
+    A program is a table of steps; a dialect is its rows, sources and ties; an operation is its contract. Without WHAT, the
+    names that refq knows.
+    """
+    from refq.cli.looking import at
+    value, text = at(what, data, recipe, dialect, picture(mean, deviation, crop))
+    tell(value, text, as_json)

@@ -1,0 +1,115 @@
+"""The way of `refq golden`: from a network and images to a pack, with the figures that a person wants to see."""
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from refq import dialects, embedded, recipes
+from refq.errors import IllFormed
+from refq.graph.evaluate import evaluate
+from refq.graph.quantize import quantize
+from refq.grids.affine import from_description
+from refq.load import images as pictures
+from refq.load.network import load
+from refq.vectors.record import record, refuse_occupied
+
+
+@dataclass
+class Source:
+    """A float network, images to run, their classes or None, images to calibrate on, and grids chosen before or None."""
+
+    name: str
+    network: object
+    images: np.ndarray
+    labels: np.ndarray | None
+    calibration: np.ndarray
+    grids: dict | None = None
+
+
+def source(model, data, labels, calibrate, recipe, dialect, picture):
+    """What the command was asked to work on; without a model, the embedded network with its own images and grids."""
+    if model is None:
+        if data or labels or calibrate:
+            raise IllFormed("--data, --labels and --calibrate go with a MODEL; the embedded network has its own images")
+        grids = embedded.grids(recipe.name, dialect.asymmetric)
+        return Source("digits", load(embedded.network()), embedded.as_input(embedded.images()), embedded.labels(),
+                      embedded.as_input(embedded.calibration()), grids)
+    if data is None:
+        raise IllFormed(f"{model}: give the images that it should run on: --data IMAGES.npy or a folder")
+    network = load(model)
+    shape = next(iter(network.inputs.values()))[1:]
+    images = pictures.images(data, shape, **picture)
+    calibration = pictures.images(calibrate, shape, **picture) if calibrate else images
+    return Source(network.name, network, images, classes(labels, len(images)), calibration)
+
+
+def classes(path, count):
+    """The class of each image from an .npy file."""
+    if path is None:
+        return None
+    if not Path(path).exists():
+        raise IllFormed(f"{path}: no such file; labels come as .npy")
+    labels = pictures.array(path)
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise IllFormed(f"{path}: holds {labels.dtype} of shape {labels.shape}; {count} images have {count} integer labels")
+    return labels
+
+
+def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture, bar):
+    """Quantize, run, compare with the float network, record; gives the report as plain values."""
+    started = perf_counter()
+    recipe, dialect = recipes.load(recipe), dialects.load(dialect)
+    recipe.admit(dialect)
+    if out is not None:
+        refuse_occupied(Path(out))
+    s = source(model, data, labels, calibrate, recipe, dialect, picture)
+    out = Path(out) if out is not None else free(f"golden-{s.name}-{recipe.name}-{dialect.name}")
+    with bar(len(s.calibration) if s.grids is None else 0, "calibrating") as shown:
+        program = quantize(s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1))
+    name = program.outputs[0]
+    codes = program.encode(s.images)
+    exact, integer = [], []
+    step = max(1, len(s.images) // 20)
+    with bar(len(s.images), "running") as shown:
+        for i in range(0, len(s.images), step):
+            integer.append(program.decode(program.run(codes[i:i + step])[name]))
+            exact.append(evaluate(s.network, s.images[i:i + step])[s.network.outputs[0]])
+            shown.update(len(integer[-1]))
+    exact, integer = (np.concatenate(part).reshape(len(codes), -1) for part in (exact, integer))
+    report = figures(exact, integer, s.labels)
+    about = {"network": s.name, "images": len(codes), **report}
+    with bar(min(cases, len(codes)), "recording") as shown:
+        pack = record(program, codes, out, cases, seed, about, lambda done: shown.update(1))
+    return described(pack, out, s, report) | {"seconds": round(perf_counter() - started, 2)}
+
+
+def free(name):
+    """The first of name, name-2, name-3 ... that no file or folder has."""
+    return next(p for i in count(1) if not (p := Path(name if i == 1 else f"{name}-{i}")).exists())
+
+
+def figures(exact, integer, labels):
+    """How well the integer network follows the float one, over all images (n classes)."""
+    top, mine = exact.argmax(1), integer.argmax(1)
+    noise = float(((exact - integer) ** 2).sum())
+    made = {"agreement": int((top == mine).sum()),
+            "signal_to_noise_db": round(10 * float(np.log10(float((exact ** 2).sum()) / noise)), 1) if noise else None}
+    if labels is not None:
+        made |= {"float_right": int((top == labels).sum()), "integer_right": int((mine == labels).sum())}
+    return made
+
+
+def described(pack, out, s, report):
+    p = pack.program
+    activations = [t for t in p.tensors.values() if t.name not in p.constants]
+    weights = [(n, p.tensors[n]) for n in p.constants if p.tensors[n].role == "weight" and p.tensors[n].grid.axis == 0]
+    silent = {n: k for n, t in weights if (k := int((~p.constants[n].reshape(len(p.constants[n]), -1).any(1)).sum()))}
+    notes = [f"{n}: {k} output channels are 0 throughout; their scale is 1" for n, k in silent.items()]
+    return {"pack": str(out), "pack_hash": pack.hash, "program_hash": pack.manifest["program_hash"], "network": s.name,
+            "recipe": p.recipe, "dialect": p.dialect,
+            "borrowed": {r: part["borrowed"] for r, part in p.roles.items() if part["borrowed"]},
+            "images": len(s.images), **report, "cases": pack.cases, "steps": len(p.steps), "tensors": len(activations),
+            "constants": len(p.constants), "bytes": sum(f.stat().st_size for f in Path(out).rglob("*") if f.is_file()),
+            "events": pack.events, "notes": [*s.network.notes, *notes]}

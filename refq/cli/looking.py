@@ -1,0 +1,71 @@
+"""The way of `refq show`: finds out what a name means, and gives it as plain values and as text."""
+from dataclasses import fields
+from inspect import getdoc
+from pathlib import Path
+
+from refq import dialects, ops, recipes
+from refq.errors import IllFormed, nearest
+from refq.graph.quantize import quantize
+from refq.ints import rounding
+from refq.load import images as pictures
+from refq.load.network import load
+from refq.vectors.pack import read
+from refq.view import show
+
+
+def at(what, data, recipe, dialect, picture):
+    """(value, text) of a dialect, recipe, operation, rounding, pack or network; of all names where nothing is asked."""
+    if what is None:
+        return everything()
+    path = Path(what)
+    if path.suffix == ".toml" or what in dialects.names():
+        d = dialects.load(what)
+        return show.jsonable(d), show.dialect(d)
+    if (path / "manifest.json").exists():
+        pack = read(path)
+        about = {"pack_hash": pack.hash, "cases": pack.cases, "events": pack.events, "about": pack.manifest["about"]}
+        head = f"pack {path}: {pack.cases} cases, hash {pack.hash}\n"
+        return about | show.program_words(pack.program), head + show.program(pack.program)
+    if path.suffix in (".onnx", ".safetensors") or path.is_dir():
+        return network(path, data, recipe, dialect, picture)
+    for names, describe in ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, a_rounding)):
+        if what in names:
+            return describe(what)
+    known = (*dialects.names(), *recipes.names(), *ops.names(), *rounding.names)
+    raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: {nearest(what, known)}")
+
+
+def everything():
+    value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names}
+    value = {k: list(v) for k, v in value.items()}
+    text = "\n".join(f"{k:11s} {', '.join(v)}" for k, v in value.items())
+    return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file"
+
+
+def network(path, data, recipe, dialect, picture):
+    """A float network as its nodes; with images to calibrate on, as the program that it becomes."""
+    graph = load(path)
+    if data is None:
+        return show.graph_words(graph), show.graph(graph)
+    images = pictures.images(data, next(iter(graph.inputs.values()))[1:], **picture)
+    program = quantize(graph, images, recipe, dialect)
+    return show.program_words(program), show.program(program)
+
+
+def a_recipe(name):
+    r = recipes.load(name)
+    value = {f.name: getattr(r, f.name) for f in fields(r)}
+    return value, "\n".join(f"{k:14s} {v}" for k, v in value.items())
+
+
+def an_operation(name):
+    module = ops.load(name)
+    alternatives = {f.name: [str(v) for v in f.metadata.get("alternatives", ())] for f in fields(module.Row)}
+    text = "\n".join(f"  {k:12s} {', '.join(v) or 'a width, or numbers'}" for k, v in alternatives.items())
+    return {"operation": name, "contract": module.__doc__, "fields": alternatives}, f"{getdoc(module)}\n\nrow\n{text}"
+
+
+def a_rounding(name):
+    ties = {str(t): int(rounding.word(name)(int(2 * t), 1)) for t in show.TIES}
+    lines = [line for line in rounding.__doc__.splitlines() if line.startswith("    name") or line.split()[:1] == [name]]
+    return {"rounding": name, "ties": ties}, "\n".join(lines)

@@ -1,0 +1,55 @@
+"""The way of `refq run`: a pack's program, or a float network quantized on the spot, on images."""
+import os
+from pathlib import Path
+from time import perf_counter
+from uuid import uuid4
+
+import numpy as np
+
+from refq.errors import IllFormed, RefqError
+from refq.graph.quantize import quantize
+from refq.load import images as pictures
+from refq.load.network import load
+from refq.vectors.pack import read
+
+
+def program_of(model, data, recipe, dialect, picture):
+    """(program, images, was it calibrated here): of a pack, or of a network that is calibrated on the images."""
+    if (Path(model) / "manifest.json").exists():
+        program = read(model).program
+        return program, pictures.images(data, program.tensors[program.inputs[0]].shape, **picture), False
+    network = load(model)
+    images = pictures.images(data, next(iter(network.inputs.values()))[1:], **picture)
+    return quantize(network, images, recipe, dialect), images, True
+
+
+def run(model, data, out, recipe, dialect, engine, picture):
+    """Run, write the codes of the first output where asked to; gives the report as plain values."""
+    started = perf_counter()
+    if out and Path(out).suffix != ".npy":
+        raise IllFormed(f"{out}: codes are written as .npy")
+    program, images, calibrated = program_of(model, data, recipe, dialect, picture)
+    tensor = program.tensors[program.inputs[0]]
+    codes = images if images.dtype == tensor.width.dtype and calibrated is False else program.encode(images)
+    name = program.outputs[0]
+    result = program.run(codes, engine)[name]
+    flat, values = result.reshape(len(result), -1), program.decode(result).reshape(len(result), -1)
+    if out:
+        write(Path(out), result)
+    best = flat.argmax(1)
+    top = [{"class": int(b), "code": int(flat[i, b]), "value": float(values[i, b])} for i, b in enumerate(best)]
+    return {"images": len(images), "network": str(model), "recipe": program.recipe, "dialect": program.dialect,
+            "engine": engine, "calibrated": calibrated, "output": name, "shape": list(result.shape), "top": top,
+            "out": str(out) if out else None, "seconds": round(perf_counter() - started, 2)}
+
+
+def write(path, codes):
+    """The file whole, or not at all."""
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    try:
+        with open(part, "wb") as file:
+            np.save(file, codes)
+        os.replace(part, path)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise RefqError(f"{path}: cannot be written: {e.strerror}") from None

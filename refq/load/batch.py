@@ -1,0 +1,60 @@
+"""batch: a graph exported for a fixed batch of several images, made to take one.
+
+Exporters write such a batch into the targets of Reshape and Expand and repeat constants along it. Those are set to one, and
+whether the result computes the same is tried on numbers: images by themselves against the whole batch.
+"""
+from dataclasses import replace
+
+import numpy as np
+
+from refq.errors import IllFormed, RefqError
+from refq.graph.evaluate import evaluate, run_node
+
+shaped = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0}
+closeness = 1e-6
+
+
+def together(graph, batches):
+    """The outputs of the graph on a whole batch at once."""
+    values = dict(graph.constants) | batches
+    for node in graph.nodes:
+        values.update(zip(node.outputs, run_node(node, values)))
+    return {name: values[name] for name in graph.outputs}
+
+
+def repeated(value, batch):
+    return value.ndim > 1 and len(value) == batch and bool((value == value[:1]).all())
+
+
+def one_of(graph, batch):
+    """The graph for one image, or IllFormed where the batch cannot be taken out of it."""
+    constants, nodes = dict(graph.constants), []
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        for i, name in enumerate(inputs):
+            value = constants.get(name)
+            single = None
+            if value is not None and i == shaped.get(node.op) and value.size and value.reshape(-1)[0] == batch:
+                single = np.concatenate([[1], value.reshape(-1)[1:]])
+            elif value is not None and node.op == "Concat" and repeated(value, batch):
+                single = value[:1]
+            if single is not None:
+                inputs[i] = f"{name}.one_image"
+                constants[inputs[i]] = single
+        nodes.append(replace(node, inputs=tuple(inputs)))
+    single = replace(graph, nodes=tuple(nodes), constants=constants)
+    random = np.random.default_rng(0)
+    images = {name: random.standard_normal((batch, *shape[1:])) for name, shape in graph.inputs.items()}
+    try:
+        same = agree(together(graph, images), evaluate(single, images))
+    except (ValueError, IndexError, TypeError, KeyError, RefqError):
+        same = False
+    if not same:
+        raise IllFormed(f"{graph.name} was exported for a batch of {batch} images, which cannot be taken out of it: export it with a "
+                        f"batch of 1, or with a batch axis of free size.")
+    return single
+
+
+def agree(left, right):
+    return all(left[name].shape == right[name].shape and np.allclose(left[name], right[name], closeness, closeness)
+               for name in left)

@@ -1,0 +1,49 @@
+"""summary: what `refq golden` and `refq run` say when they are through."""
+
+
+def share(part, whole):
+    return f"{part} of {whole} ({100 * part / whole:.1f} %)"
+
+
+def golden(r):
+    """The report of a recording, as a person reads it."""
+    n = r["images"]
+    lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, integers only"]
+    if "float_right" in r:
+        lines += [f"float network     {share(r['float_right'], n)} images right",
+                  f"integer network   {share(r['integer_right'], n)} images right"]
+    noise = r["signal_to_noise_db"]
+    lines += [f"agreement         {share(r['agreement'], n)} images get the float network's class"
+              + (f"; logits {noise} dB above the difference" if noise is not None else "; logits equal")]
+    if r["borrowed"]:
+        by = {}
+        for role, owner in r["borrowed"].items():
+            by.setdefault(owner, []).append(role)
+        lines += [f"borrowed          {', '.join(roles)} from {owner}: not {r['dialect']}'s own" for owner, roles in by.items()]
+    e = r["events"]
+    lines += [f"recorded          {r['cases']} cases of {r['steps']} steps, {r['tensors']} tensors each; {r['constants']} constants; "
+              f"{r['bytes']:,} bytes",
+              f"seen              {e['ties']:,} ties, {e['saturations']:,} saturations, {e['wraps']:,} wraps, "
+              f"{e['overflows']:,} overflows",
+              f"pack hash         {r['pack_hash']}",
+              f"lies in           {r['pack']}   ({r['seconds']} s)"]
+    lines += [f"note              {note}" for note in r["notes"]]
+    lines += ["", f"next: refq show {r['pack']}                          the program, step by step",
+              f"      refq verify {r['pack']} --against DUMP         your device's tensors: .npz, .safetensors or .npy files",
+              f"      refq verify {r['pack']} --kernel kernel.toml   your kernel, compiled and run here"]
+    return "\n".join(lines)
+
+
+def run(r):
+    """The outputs of a run, the first ten images."""
+    lines = [f"{r['images']} images through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}, "
+             f"{r['seconds']} s"]
+    if r["calibrated"]:
+        lines.append(f"calibrated on the same {r['images']} images; a pack keeps its grids")
+    lines += [f"image {i:4d}   class {top['class']:4d}   code {top['code']:6d}   value {top['value']:.4f}"
+              for i, top in enumerate(r["top"][:10])]
+    if r["images"] > 10:
+        lines.append(f"... and {r['images'] - 10} more")
+    if r["out"]:
+        lines.append(f"codes of {r['output']} {tuple(r['shape'])} written to {r['out']}")
+    return "\n".join(lines)
