@@ -16,6 +16,13 @@ def wrapped(bits):
     return join
 
 
+def clipped(bits):
+    """The exact sum, at most and at least what the register holds."""
+    def join(start, products):
+        return max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, start + sum(products)))
+    return join
+
+
 def saturated(bits):
     """One product after the other; a partial sum stops at the ends of the register."""
     lo, hi = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1

@@ -40,7 +40,8 @@ def refuse_overflow(program):
     """Raises IllFormed for the first accumulator that could overflow although its row refuses that."""
     rows = {step.name: step.row for step in program.steps}
     for bound in bounds(program):
-        if not bound.fits and getattr(rows[bound.step], "overflow", "refuse") == "refuse":
+        rule = getattr(rows[bound.step], "accumulate", None)
+        if not bound.fits and (rule is None or rule.step == "refuse"):
             lo, hi = np.broadcast_arrays(bound.lo, bound.hi)
             channel = int(np.argmax(np.maximum(hi - bound.width.hi, bound.width.lo - lo)))
             raise IllFormed(f"step {bound.step}: its accumulator can reach {int(lo.flat[channel])} to {int(hi.flat[channel])} "

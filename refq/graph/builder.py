@@ -11,6 +11,7 @@ from refq import ops
 from refq.errors import IllFormed, Unsupported
 from refq.graph.calibrate import grid
 from refq.graph.groups import Groups
+from refq.graph.moves import fused
 from refq.graph.program import Program, Step, Tensor
 
 
@@ -96,7 +97,10 @@ class Builder:
         roles = {role: {"op": part.op, "borrowed": part.borrowed} for role, part in self.used.items()}
         for name in self.graph.outputs:
             self.tensors[name] = replace(self.tensors[name], role="output")
-        return Program(tuple(self.steps), self.tensors, self.constants, tuple(self.graph.inputs),
+        steps = fused(self.steps, self.graph.outputs)
+        used = {t for s in steps for t in (*s.inputs.values(), *s.outputs.values())} | set(self.graph.inputs)
+        tensors = {name: t for name, t in self.tensors.items() if name in used}
+        return Program(steps, tensors, {n: c for n, c in self.constants.items() if n in used}, tuple(self.graph.inputs),
                        tuple(self.graph.outputs), self.dialect.name, self.recipe.name, roles, self.dialect.encode)
 
 

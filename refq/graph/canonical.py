@@ -22,9 +22,11 @@ from refq.graph.names import named
 from refq.graph.plain import like
 from refq.graph.rewrite import pruned, settled
 
-unary = ("Gelu", "Clip", "Swish", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Abs", "Sqrt")
+unary = ("Gelu", "Clip", "Swish", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Erf", "Exp",
+         "Abs", "Sqrt")
 moving = ("Reshape", "Transpose", "Slice", "Gather", "Concat", "Pad")
-operations = {"Conv", "Linear", "MatMul", "Add", "Mul", "LayerNormalization", "Softmax", "ReduceMean", "ArgMax", *unary, *moving}
+operations = {"Conv", "Linear", "MatMul", "Add", "Mul", "LayerNormalization", "Softmax", "ReduceMean", "ArgMax",
+              *unary, *moving}
 
 
 def canonical(graph):
@@ -57,7 +59,8 @@ def subtraction(node, draft):
 
 def last_axis(node, draft):
     """Softmax and ArgMax work along the last axis: others are turned to it and back."""
-    if node.op not in ("Softmax", "ArgMax") or set(node.attributes) == {"axis", "keepdims"} and not node.attributes["keepdims"] \
+    if node.op not in ("Softmax",
+                       "ArgMax") or set(node.attributes) == {"axis", "keepdims"} and not node.attributes["keepdims"] \
             and node.attributes["axis"] == -1 or not node.attributes:
         return None
     shape = draft.shapes[node.inputs[0]]
@@ -68,7 +71,8 @@ def last_axis(node, draft):
     first = like(node, "Transpose", node.inputs, {"perm": perm}, (turned,))
     if node.op == "Softmax":
         back = tuple(perm.index(i) for i in range(rank))
-        return [first, like(node, "Softmax", (turned,), {}, (result,)), like(node, "Transpose", (result,), {"perm": back})]
+        return [first, like(node, "Softmax", (turned,), {}, (result,)),
+                like(node, "Transpose", (result,), {"perm": back})]
     kept = tuple(1 if i == axis else n for i, n in enumerate(shape))
     shape = kept if a.get("keepdims", 1) else kept[:axis] + kept[axis + 1:]
     return [first, like(node, "ArgMax", (turned,), {"axis": -1, "keepdims": 0}, (result,)),
@@ -86,7 +90,8 @@ def joined_transposes(node, draft):
     before = draft.made_by(node.inputs[0], "Transpose") if node.op == "Transpose" else None
     if before is None:
         return None
-    return [like(node, "Transpose", before.inputs, {"perm": tuple(before.attributes["perm"][i] for i in node.attributes["perm"])})]
+    return [like(node, "Transpose", before.inputs,
+                 {"perm": tuple(before.attributes["perm"][i] for i in node.attributes["perm"])})]
 
 
 def ones_dropped_first(node, draft):

@@ -85,6 +85,11 @@ def digest(words):
     return sha256(json.dumps(words, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def scales_hash(program):
+    """sha256 of the real scales that the constants of the steps were made from; they decide no code."""
+    return digest([[s.name, {label: numbers(v) for label, v in s.scales.items()}] for s in program.steps])
+
+
 def program_words(program):
     """The canonical content of a program."""
     constants = {name: codes_hash(codes, program.tensors[name]) for name, codes in program.constants.items()}

@@ -19,7 +19,8 @@ def run_node(node, values, functions=numpy_functions):
 def checked(graph, inputs):
     """The inputs as arrays (n *shape), n the same for all, or a refusal that names the input."""
     if isinstance(inputs, dict) and set(inputs) != set(graph.inputs):
-        raise IllFormed(f"{graph.name} takes the inputs {', '.join(graph.inputs)}, not {', '.join(inputs) or 'nothing'}.")
+        raise IllFormed(f"{graph.name} takes the inputs {', '.join(graph.inputs)}, not "
+                        f"{', '.join(inputs) or 'nothing'}.")
     if not isinstance(inputs, dict):
         if len(graph.inputs) != 1:
             raise IllFormed(f"{graph.name} takes the inputs {', '.join(graph.inputs)}: give a dict from name to array.")
@@ -42,7 +43,8 @@ def evaluate(graph, inputs, functions=numpy_functions, watch=None):
 
     `inputs`: one array (n *shape), or a dict from input name to such; integers are taken as they are, not scaled.
     `functions`: an array namespace with NumPy's names and `erf`. `watch(name, value)` is called for every activation of
-    every image, inputs included, as it is made; value has a batch axis of 1. Raises IllFormed for a wrong shape or dtype.
+    every image, inputs included, as it is made; value has a batch axis of 1. Raises IllFormed for a wrong shape or
+    dtype.
     """
     arrays = checked(graph, inputs)
     last = {name: node for node in graph.nodes for name in node.inputs}

@@ -28,7 +28,8 @@ def erf(x):
 
 
 class NumpyFunctions:
-    """NumPy's namespace with `erf`: the default `functions`; another array library takes its place under the same names."""
+    """NumPy's namespace with `erf`: the default `functions`; another array library takes its place under the same
+    names."""
 
     erf = staticmethod(erf)
 
@@ -263,7 +264,8 @@ table = {
     "Pad": pad, "Expand": lambda xp, a, x, shape: x * xp.ones(ints(shape), dtype=x.dtype),
     "ReduceMean": reduce_mean, "GlobalAveragePool":
         lambda xp, a, x: xp.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
-    "ArgMax": argmax, "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x, "Cast": cast,
+    "ArgMax": argmax, "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x,
+    "Cast": cast,
     "CastLike": lambda xp, a, x, like: xp.astype(x, like.dtype), "Shape": shape_of,
     "Size": lambda xp, a, x: np.asarray(x.size, np.int64), "Constant": lambda xp, a: a["value"],
     "ConstantOfShape": lambda xp, a, shape: np.full(ints(shape), a.get("value", 0.0)),

@@ -1,8 +1,8 @@
 """front: the batch axis of every activation moved to the front, so that axis 0 is the batch and the rest is one image.
 
-Exporters carry the batch through the middle, as in (3 n heads tokens depth), or fold it into others. With one image its axis
-is a one, so moving it is renaming: each operation's axes are renumbered, and where an operation sees no batch axis, or works
-along it, its inputs get a new one in front.
+Exporters carry the batch through the middle, as in (3 n heads tokens depth), or fold it into others. With one image
+its axis is a one, so moving it is renaming: each operation's axes are renumbered, and where an operation sees no batch
+axis, or works along it, its inputs get a new one in front.
 """
 import math
 
@@ -36,7 +36,8 @@ class Front:
         if tuple(self.shapes[name]) == tuple(shape):
             return name
         free = next(n for i in range(10**6) if (n := f"{name}.front{i or ''}") not in self.shapes | self.constants)
-        self.nodes.append(Node(self.graph.producers[name].name if name in self.graph.producers else name, "Reshape", (name,),
+        self.nodes.append(Node(self.graph.producers[name].name if name in self.graph.producers else name, "Reshape",
+                               (name,),
                                (free,), {"shape": tuple(shape)}))
         self.shapes[free] = tuple(shape)
         return free
@@ -121,7 +122,8 @@ def concat(front, node):
 
 
 def together(front, node):
-    """Operations that broadcast: Add, Mul, MatMul of activations. The batch must lie at one place, counted from the right."""
+    """Operations that broadcast: Add, Mul, MatMul of activations. The batch must lie at one place, counted from the
+    right."""
     rank = len(front.old[node.outputs[0]])
     acts = [name for name in node.inputs if name in front.batch]
     places = {None if front.batch[name] is None else front.batch[name] + rank - len(front.old[name]) for name in acts}
@@ -136,7 +138,8 @@ def together(front, node):
             value = front.constants[name]
             own = None if batch is None else batch - (rank - value.ndim)
             keep = own is None or own < 0
-            inputs.append(name if keep else front.constant(name, value.reshape(value.shape[:own] + value.shape[own + 1:])))
+            inputs.append(name if keep
+                          else front.constant(name, value.reshape(value.shape[:own] + value.shape[own + 1:])))
         else:
             rest = front.new_shape(name, None if batch is None else batch - (rank - len(front.old[name])))[1:]
             full = rank if batch is None else rank - 1
@@ -155,6 +158,7 @@ def batch_in_front(graph):
             handlers.get(node.op, one_operand)(front, node)
         except misfits as error:
             raise misfit(node, graph, error) from None
-    outputs = tuple(front.reshaped(name, front.old[name]) if front.old[name][:1] == (1,) else name for name in graph.outputs)
+    outputs = tuple(front.reshaped(name, front.old[name]) if front.old[name][:1] == (1,) else name
+                    for name in graph.outputs)
     return Graph(graph.name, graph.inputs, outputs, tuple(front.nodes), front.constants, front.shapes, graph.notes,
                  graph.labels)

@@ -1,8 +1,9 @@
-"""fuse: rules that find LayerNormalization, Gelu, Swish and the exporters' NaN guards in their decomposed forms, and fold
-multiplications and additions of constants into the weights before them.
+"""fuse: rules that find LayerNormalization, Gelu, Swish and the exporters' NaN guards in their decomposed forms, and
+fold multiplications and additions of constants into the weights before them.
 
-The forms are matched by what they compute: Gelu as a product of x and a gate that is linear in erf or tanh of a polynomial
-of x, so the order and grouping of the multiplications do not matter. Constants may be off by their rounding to float16.
+The forms are matched by what they compute: Gelu as a product of x and a gate that is linear in erf or tanh of a
+polynomial of x, so the order and grouping of the multiplications do not matter. Constants may be off by their rounding
+to float16.
 """
 import math
 
@@ -245,7 +246,8 @@ def affine_after(node, draft):
     before = draft.maker(node.inputs[0])
     if before is None or before.op not in ("Linear", "Conv", "LayerNormalization") or draft.readers(node.inputs[0]) > 1:
         return None
-    vector = per_channel(draft.constants[node.inputs[1]], draft.shapes[node.inputs[0]], 1 if before.op == "Conv" else -1)
+    vector = per_channel(draft.constants[node.inputs[1]], draft.shapes[node.inputs[0]], 1 if before.op == "Conv"
+                         else -1)
     if vector is None or not draft.is_constant(*before.inputs[1:]):
         return None
     x, w, b = before.inputs

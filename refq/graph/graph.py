@@ -8,8 +8,8 @@ from functools import cached_property
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operation: `op` is ONNX's name for it (or `Linear`, in canonical graphs); `inputs` and `outputs` are tensor names,
-    "" where an optional input is left out; `attributes` hold numbers, words and tuples of them."""
+    """One operation: `op` is ONNX's name for it (or `Linear`, in canonical graphs); `inputs` and `outputs` are tensor
+    names, "" where an optional input is left out; `attributes` hold numbers, words and tuples of them."""
 
     name: str
     op: str
@@ -20,9 +20,9 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`nodes` in topological order; `inputs`: name to shape, batch 1; `outputs`: names; `constants`: name to array (float64,
-    int64 or bool); `shapes`: name to shape of every activation, filled by the canonical form; `notes`: sentences about
-    what was assumed while it was made; `labels`: the names of the classes, or empty."""
+    """`nodes` in topological order; `inputs`: name to shape, batch 1; `outputs`: names; `constants`: name to array
+    (float64, int64 or bool); `shapes`: name to shape of every activation, filled by the canonical form; `notes`:
+    sentences about what was assumed while it was made; `labels`: the names of the classes, or empty."""
 
     name: str
     inputs: dict

@@ -1,4 +1,6 @@
 """Moves: how the float operations that only move data are lowered to `arrange`, and where the batch axis goes."""
+from dataclasses import replace
+
 import numpy as np
 
 from refq.errors import Unsupported
@@ -76,3 +78,25 @@ def pad(b, node):
     rank = len(a["pads"]) // 2
     pairs = [(a["pads"][i], a["pads"][rank + i]) for i in range(rank) if i != b.place[x]]
     moved(b, node.name, [x], out, b.shape(out), [("pad", tuple(pairs))])
+
+
+def fused(steps, kept):
+    """Steps in which a move that feeds nothing but one other move has become part of that: one copy, one name (the last).
+    `kept`: tensors that must stay, such as the outputs."""
+    readers = {}
+    for step in steps:
+        for name in step.inputs.values():
+            readers.setdefault(name, []).append(step)
+    made = {name: i for i, step in enumerate(steps) for name in step.outputs.values()}
+    steps = list(steps)
+    for i, step in enumerate(steps):
+        before = made.get(step.inputs.get("x0")) if step.op == "arrange" and len(step.row.shapes) == 1 else None
+        if before is None or step.inputs["x0"] in kept or len(readers[step.inputs["x0"]]) > 1:
+            continue
+        first = steps[before]
+        if first is None or first.op != "arrange":
+            continue
+        row = replace(first.row, moves=(*first.row.moves, *step.row.moves))
+        inputs = {k: (step.inputs | first.inputs)[k] for k in row.takes}
+        steps[i], steps[before] = replace(step, row=row, inputs=inputs), None
+    return tuple(step for step in steps if step is not None)

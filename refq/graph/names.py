@@ -1,6 +1,7 @@
 """names: every node of a canonical graph gets a name that a person knows it by, from its weights or its module.
 
-`blocks.0.attn.qkv` is the node, `blocks.0.attn.qkv.weight` and `.bias` its constants, and its output has the node's name.
+`blocks.0.attn.qkv` is the node, `blocks.0.attn.qkv.weight` and `.bias` its constants, and its output has the node's
+name.
 """
 import re
 
@@ -28,7 +29,8 @@ def module(name):
     while parts and own_word.fullmatch(parts[-1]):
         parts.pop()
     inner = parts[1:] + [""]
-    return ".".join(part for part, below in zip(parts, inner) if not below.startswith(f"{part}."))     # /blocks/blocks.0
+    # /blocks/blocks.0
+    return ".".join(part for part, below in zip(parts, inner) if not below.startswith(f"{part}."))
 
 
 def owner(constants):
@@ -41,7 +43,8 @@ def owner(constants):
 
 
 def best(said, owned):
-    """The module that the node's name says, or the owner of its weights where that is more exact, or the only one known."""
+    """The module that the node's name says, or the owner of its weights where that is more exact, or the only one
+    known."""
     return owned if not said or owned.startswith(f"{said}.") else said
 
 
@@ -86,5 +89,6 @@ def named(graph, outputs):
                 inputs.append(tensors[old])
         nodes.append(Node(name, node.op, tuple(inputs), (tensors[output],), node.attributes))
     shapes = {tensors[name]: tuple(shape) for name, shape in graph.shapes.items() if name in tensors}
-    return Graph(graph.name, graph.inputs, tuple(tensors[name] for name in graph.outputs), tuple(nodes), constants, shapes,
+    return Graph(graph.name, graph.inputs, tuple(tensors[name] for name in graph.outputs), tuple(nodes), constants,
+                 shapes,
                  graph.notes, graph.labels)

@@ -45,7 +45,8 @@ def drop_idle(node, draft):
     idle = (node.op in ("Identity", "Dropout", "CastLike") or node.op == "Cast" and a["to"] == "float"
             or node.op == "Reshape" and "shape" in a and tuple(a["shape"]) == tuple(shape)
             or node.op == "Transpose" and tuple(a.get("perm", ())) == tuple(range(len(shape)))
-            or node.op == "Slice" and "axis" in a and (a["start"], a["step"]) == (0, 1) and a["stop"] == shape[a["axis"]]
+            or node.op == "Slice" and "axis" in a and (a["start"], a["step"]) == (0, 1)
+            and a["stop"] == shape[a["axis"]]
             or node.op == "Pad" and len(node.inputs) == 1 and not any(a["pads"])
             or node.op == "Concat" and len(node.inputs) == 1
             or node.op == "Expand" and draft.is_constant(node.inputs[1])
@@ -115,13 +116,15 @@ def split(node, draft):
     attributes = {"num_outputs": len(node.outputs)} | node.attributes
     axis, start, nodes = attributes.get("axis", 0) % len(shape), 0, []
     for name, size in zip(node.outputs, pieces(attributes | {"axis": axis}, np.broadcast_to(0, shape), sizes)):
-        nodes.append(like(node, "Slice", (x,), {"axis": axis, "start": start, "stop": start + size, "step": 1}, (name,)))
+        nodes.append(like(node, "Slice", (x,), {"axis": axis, "start": start, "stop": start + size, "step": 1},
+                          (name,)))
         start += size
     return nodes
 
 
 def gather(node, draft):
-    """Constant indices: a single one, or a run of neighbours, is a Slice; others stay Gather, with attribute indices."""
+    """Constant indices: a single one, or a run of neighbours, is a Slice; others stay Gather, with attribute
+    indices."""
     if node.op != "Gather" or len(node.inputs) < 2 or not draft.is_constant(node.inputs[1]):
         return None
     x, indices = node.inputs[0], draft.constants[node.inputs[1]].astype(np.int64)
@@ -133,7 +136,8 @@ def gather(node, draft):
     target = (*shape[:axis], *indices.shape, *shape[axis + 1:])
     part = draft.fresh(node.outputs[0])
     if listed == tuple(range(listed[0], listed[0] + len(listed))):
-        first = like(node, "Slice", (x,), {"axis": axis, "start": listed[0], "stop": listed[-1] + 1, "step": 1}, (part,))
+        first = like(node, "Slice", (x,), {"axis": axis, "start": listed[0], "stop": listed[-1] + 1, "step": 1},
+                     (part,))
     else:
         first = like(node, "Gather", (x,), {"axis": axis, "indices": listed}, (part,))
     return [first, like(node, "Reshape", (part,), {"shape": target})]
@@ -176,7 +180,8 @@ def mean(node, draft):
         return [like(node, "ReduceMean", node.inputs[:1], attributes)]
     part = draft.fresh(node.outputs[0])
     kept = tuple(1 if i in axes else n for i, n in enumerate(draft.shapes[node.inputs[0]]))
-    return [like(node, "ReduceMean", node.inputs[:1], attributes, (part,)), like(node, "Reshape", (part,), {"shape": kept})]
+    return [like(node, "ReduceMean", node.inputs[:1], attributes, (part,)),
+            like(node, "Reshape", (part,), {"shape": kept})]
 
 
 def clip(node, draft):
@@ -184,7 +189,8 @@ def clip(node, draft):
     if node.op in ("Min", "Max") and len(node.inputs) == 2:
         for x, bound in (node.inputs, node.inputs[::-1]):
             if draft.scalar(bound) is not None and x in draft.shapes:
-                bounds = {"min": -math.inf, "max": math.inf} | {"max" if node.op == "Min" else "min": draft.scalar(bound)}
+                bounds = {"min": -math.inf, "max": math.inf} | {"max" if node.op == "Min"
+                                                                else "min": draft.scalar(bound)}
                 return [like(node, "Clip", (x,), bounds)]
     if node.op != "Clip" or "min" in node.attributes or not static(draft, node.inputs[1:]):
         return None
@@ -208,7 +214,8 @@ def arithmetic(node, draft):
         return [like(node, op, (x, draft.constant(y, value)))]
     if node.op == "Sub" and x in draft.constants:
         part = draft.fresh(node.outputs[0])
-        return [like(node, "Mul", (y, draft.constant(f"{part}.factor", -1.0)), outputs=(part,)), like(node, "Add", (part, x))]
+        return [like(node, "Mul", (y, draft.constant(f"{part}.factor", -1.0)), outputs=(part,)),
+                like(node, "Add", (part, x))]
     return None
 
 
@@ -224,7 +231,8 @@ def conv(node, draft):
         return None
     begins, ends = conv_padding(a, shape[2:], weight.shape[2:])
     bias = node.inputs[2] if len(node.inputs) > 2 else draft.constant(f"{node.inputs[1]}.bias", np.zeros(len(weight)))
-    explicit = {"strides": tuple(a.get("strides", (1, 1))), "pads": (*begins, *ends), "dilations": tuple(a.get("dilations", (1, 1))), "group": a.get("group", 1)}
+    explicit = {"strides": tuple(a.get("strides", (1, 1))), "pads": (*begins, *ends),
+                "dilations": tuple(a.get("dilations", (1, 1))), "group": a.get("group", 1)}
     return [like(node, "Conv", (*node.inputs[:2], bias), explicit)]
 
 

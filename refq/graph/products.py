@@ -27,7 +27,8 @@ def gemm(node, draft):
         weight = draft.constants[y] if a.get("transB") else draft.constants[y].T
         target = node.outputs[0] if not bias else draft.fresh(f"{node.outputs[0]}.product")
         zeros = draft.constant("zeros", np.zeros(len(weight)))
-        nodes.append(like(node, "Linear", (x, draft.constant(y, weight * a.get("alpha", 1.0)), zeros), outputs=(target,)))
+        nodes.append(like(node, "Linear", (x, draft.constant(y, weight * a.get("alpha", 1.0)), zeros),
+                          outputs=(target,)))
     else:
         target = node.outputs[0] if not bias else draft.fresh(f"{node.outputs[0]}.product")
         attributes = {"alpha": a.get("alpha", 1.0)} | ({"transpose_b": True} if a.get("transB") else {})
@@ -40,11 +41,13 @@ def gemm(node, draft):
 
 
 def linear(node, draft):
-    """A MatMul by a constant matrix is Linear; a vector that is added right after it joins it later, as every constant."""
+    """A MatMul by a constant matrix is Linear; a vector that is added right after it joins it later, as every
+    constant."""
     if node.op != "MatMul" or node.inputs[1] not in draft.constants or node.inputs[0] in draft.constants:
         return None
     weight = draft.constants[node.inputs[1]]
-    if weight.ndim < 2 or any(n != 1 for n in weight.shape[:-2]) or len(draft.shapes[node.inputs[0]]) < max(2, weight.ndim):
+    if weight.ndim < 2 or any(n != 1
+                              for n in weight.shape[:-2]) or len(draft.shapes[node.inputs[0]]) < max(2, weight.ndim):
         return None
     weight = weight.reshape(weight.shape[-2:])
     weight = (weight if node.attributes.get("transpose_b") else weight.T) * node.attributes.get("alpha", 1.0)
@@ -88,8 +91,10 @@ def scaled_product(node, draft):
 
 
 def rows_by_rows(node, draft):
-    """A product of activations always reads its second operand as rows (... m k): a Transpose before it takes that over."""
-    if node.op != "MatMul" or node.attributes.get("transpose_b") or not all(name in draft.shapes for name in node.inputs):
+    """A product of activations always reads its second operand as rows (... m k): a Transpose before it takes that
+    over."""
+    if node.op != "MatMul" or node.attributes.get("transpose_b") or not all(name in draft.shapes
+                                                                            for name in node.inputs):
         return None
     a, b = node.inputs
     rank = len(draft.shapes[b])
@@ -101,7 +106,8 @@ def rows_by_rows(node, draft):
     turned = draft.fresh(f"{b}.rows")
     attributes = {"alpha": 1.0} | node.attributes | {"transpose_b": True}
     name = turn.name if turn is not None else node.name
-    return [Node(name, "Transpose", (source,), (turned,), {"perm": tuple(perm)}), like(node, "MatMul", (a, turned), attributes)]
+    return [Node(name, "Transpose", (source,), (turned,), {"perm": tuple(perm)}),
+            like(node, "MatMul", (a, turned), attributes)]
 
 
 def attention(node, draft):
@@ -112,7 +118,8 @@ def attention(node, draft):
     q, k, v, mask = inputs[:4]
     heads = a.get("q_num_heads")
     groups = (a.get("kv_num_heads", heads) != heads if heads else draft.shapes[q][1] != draft.shapes[k][1])
-    asked = [word for word, said in (("is_causal", a.get("is_causal")), ("softcap", a.get("softcap")), ("past keys", inputs[4]),
+    asked = [word for word,
+             said in (("is_causal", a.get("is_causal")), ("softcap", a.get("softcap")), ("past keys", inputs[4]),
              ("grouped heads", groups), ("several outputs", any(node.outputs[1:]))) if said]
     if asked:
         raise Unsupported(f"{draft.graph.name}, node {node.name}: Attention with {', '.join(asked)} is not supported.")

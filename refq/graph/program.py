@@ -89,13 +89,13 @@ class Program:
         inputs = inputs if isinstance(inputs, dict) else {self.inputs[0]: inputs}
         images = self.admit(inputs)
         plan = self.plan(engine)
-        chunk = self.images_at_once
+        threads = 1 if watch or at is not unwatched else threads or cpu_count()
+        chunk = max(1, min(self.images_at_once // threads, -(-images // threads)))
         parts = [{k: v[i:i + chunk] for k, v in inputs.items()} for i in range(0, images, chunk)] or [inputs]
-        one = threads == 1 or watch or at is not unwatched or len(parts) == 1
-        if one:
+        if threads == 1 or len(parts) == 1:
             done = [self.walk(plan, part, at, watch) for part in parts]
         else:
-            with ThreadPoolExecutor(threads or cpu_count()) as pool:
+            with ThreadPoolExecutor(threads) as pool:
                 done = list(pool.map(lambda part: self.walk(plan, part, at, watch), parts))
         return {name: np.concatenate([d[name] for d in done]) for name in self.outputs}
 
@@ -118,7 +118,7 @@ class Program:
 
     @cached_property
     def images_at_once(self):
-        """So many images that their activations need no more room than the constants."""
+        """So many images, over all threads, that their activations need no more room than the constants."""
         largest = max(sum(self.tensors[t].bytes for t in (*s.inputs.values(), *s.outputs.values())
                           if t not in self.constants) for s in self.steps)
         return max(1, sum(c.nbytes for c in self.constants.values()) // max(1, largest))

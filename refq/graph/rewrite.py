@@ -10,7 +10,8 @@ from refq.graph.evaluate import run_node
 from refq.graph.floats import conv_size
 from refq.graph.graph import Graph, Node
 
-same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt", "Exp",
+same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt",
+              "Exp",
               "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs"}
 
 
@@ -78,8 +79,10 @@ class Draft:
 
 
 def output_shapes(node, draft):
-    """The shapes of a node's outputs, from those of its inputs; data-dependent shapes cannot occur, inputs are fixed."""
-    shapes = [draft.shapes.get(name) if name not in draft.constants else draft.constants[name].shape for name in node.inputs]
+    """The shapes of a node's outputs, from those of its inputs; data-dependent shapes cannot occur, inputs are
+    fixed."""
+    shapes = [draft.shapes.get(name) if name not in draft.constants else draft.constants[name].shape
+              for name in node.inputs]
     if node.op in same_shape:
         return [shapes[0]]
     if node.op in ("Add", "Sub", "Mul", "Div", "Pow") and None not in shapes:
@@ -115,7 +118,8 @@ def misfit(node, graph, error):
     known = {name: value.shape for name, value in graph.constants.items() if name in node.inputs} | graph.shapes
     sizes = ", ".join(str(tuple(known[name])) if known.get(name) is not None else "?" for name in node.inputs if name)
     said = (str(error).splitlines() or [type(error).__name__])[0]
-    return IllFormed(f"{graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one image "
+    return IllFormed(f"{graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one "
+                     f"image "
                      f"({said}); mend the model, or export it with a batch of 1.")
 
 
@@ -126,7 +130,8 @@ def rewrite(graph, *rules):
         queue = [node]
         while queue:
             node = queue.pop(0)
-            node = Node(node.name, node.op, tuple(draft.current(name) for name in node.inputs), node.outputs, node.attributes)
+            node = Node(node.name, node.op, tuple(draft.current(name) for name in node.inputs), node.outputs,
+                        node.attributes)
             try:
                 answer = next((new for rule in rules if (new := rule(node, draft)) is not None), None)
                 if answer is None:
@@ -138,7 +143,8 @@ def rewrite(graph, *rules):
             except misfits as error:
                 raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
-    return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes, graph.notes,
+    return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes,
+                        graph.notes,
                         graph.labels))
 
 

@@ -136,7 +136,7 @@ def load(folder):
         constants = load_file(folder / TENSORS)
     except (SafetensorError, OSError, ValueError) as e:
         raise Corrupt(f"{folder / TENSORS}: cannot be read: {e}") from None
-    tensors = {name: tensor_of(name, words) for name, words in about["refq.tensors"].items()}
+    tensors = {name: tensor_of(name, words) for name, words in table(about, "tensors", path).items()}
     names = [t.name for t in model.graph.initializer]
     for name in names:
         if name not in tensors or constants[name].dtype != tensors[name].width.dtype \
@@ -145,7 +145,15 @@ def load(folder):
     steps = tuple(step_of(n, path, tensors) for n in model.graph.node)
     return Program(steps, tensors, {n: constants[n] for n in names}, tuple(i.name for i in model.graph.input),
                    tuple(o.name for o in model.graph.output), about["refq.dialect"], about["refq.recipe"],
-                   about["refq.roles"], about["refq.ties"])
+                   table(about, "roles", path), about["refq.ties"])
+
+
+def table(about, key, path):
+    """A table of the metadata whose entries are tables."""
+    value = about[f"refq.{key}"]
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise Corrupt(f"{path}: its metadata refq.{key} is not a table of tables; save the program anew")
+    return value
 
 
 def points_right(model, folder):
@@ -159,7 +167,7 @@ def points_right(model, folder):
         if data.get("location") != TENSORS:
             raise Corrupt(f"{folder / MODEL}: initializer {proto.name!r} lies in {data.get('location')!r}; "
                           f"a program's constants lie in {TENSORS} beside it")
-        if places.get(proto.name) != (int(data.get("offset", 0)), int(data.get("length", -1))):
+        if tuple(map(str, places.get(proto.name, ()))) != (data.get("offset"), data.get("length")):
             raise Corrupt(f"{folder / MODEL}: initializer {proto.name!r} points at bytes {data.get('offset')} + "
                           f"{data.get('length')}, which is not its entry in {TENSORS}; save the program anew")
     if len(places) != len(model.graph.initializer):
@@ -181,6 +189,8 @@ def step_of(node, path, tensors):
         operands, results = ([n.decode() for n in words.get(k, [])] for k in ("operands", "results"))
         inputs = dict(zip(operands, node.input, strict=True))
         outputs = dict(zip(results, node.output, strict=True))
+        if operands != list(row.takes) or results != list(row.gives)[:len(results)]:
+            raise ValueError(f"{node.op_type} takes {', '.join(row.takes)} and gives {', '.join(row.gives)}")
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise Corrupt(f"{where} cannot be read: {e}; save the program anew") from None
     if plain(row) != stored:

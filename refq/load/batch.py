@@ -1,7 +1,7 @@
 """batch: a graph exported for a fixed batch of several images, made to take one.
 
-Exporters write such a batch into the targets of Reshape and Expand and repeat constants along it. Those are set to one, and
-whether the result computes the same is tried on numbers: images by themselves against the whole batch.
+Exporters write such a batch into the targets of Reshape and Expand and repeat constants along it. Those are set to
+one, and whether the result computes the same is tried on numbers: images by themselves against the whole batch.
 """
 from dataclasses import replace
 
@@ -28,8 +28,26 @@ def repeated(value, batch):
 
 def one_of(graph, batch):
     """The graph for one image, or IllFormed where the batch cannot be taken out of it."""
+    try:
+        single = without_batch(graph, batch)
+        random = np.random.default_rng(0)
+        images = {name: random.standard_normal((batch, *shape[1:])) for name, shape in graph.inputs.items()}
+        same = agree(together(graph, images), evaluate(single, images))
+    except (ValueError, IndexError, TypeError, KeyError, AttributeError, ArithmeticError, RefqError):
+        same = False
+    if not same:
+        raise IllFormed(f"{graph.name} was exported for a batch of {batch} images, which cannot be taken out of it: "
+                        f"export it with a batch of 1, or with a batch axis of free size.")
+    return single
+
+
+def without_batch(graph, batch):
+    """The graph with constants folded, and targets of shapes and repeated constants set to one image."""
     constants, nodes = dict(graph.constants), []
     for node in graph.nodes:
+        if all(name in constants for name in node.inputs if name):
+            constants.update(zip(node.outputs, run_node(node, constants)))
+            continue
         inputs = list(node.inputs)
         for i, name in enumerate(inputs):
             value = constants.get(name)
@@ -42,17 +60,7 @@ def one_of(graph, batch):
                 inputs[i] = f"{name}.one_image"
                 constants[inputs[i]] = single
         nodes.append(replace(node, inputs=tuple(inputs)))
-    single = replace(graph, nodes=tuple(nodes), constants=constants)
-    random = np.random.default_rng(0)
-    images = {name: random.standard_normal((batch, *shape[1:])) for name, shape in graph.inputs.items()}
-    try:
-        same = agree(together(graph, images), evaluate(single, images))
-    except (ValueError, IndexError, TypeError, KeyError, RefqError):
-        same = False
-    if not same:
-        raise IllFormed(f"{graph.name} was exported for a batch of {batch} images, which cannot be taken out of it: export it with a "
-                        f"batch of 1, or with a batch axis of free size.")
-    return single
+    return replace(graph, nodes=tuple(nodes), constants=constants)
 
 
 def agree(left, right):

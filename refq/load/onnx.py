@@ -21,15 +21,16 @@ quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Con
 def load(path):
     """The float graph of an ONNX file, its batch axis set to 1.
 
-    Raises IllFormed for a missing file, weights that are NaN or infinite, and sizes that are not fixed; Corrupt for a file
-    that is empty, truncated, not ONNX, or whose external data is missing or lies outside its folder; Unsupported for
-    operations that refq does not do (all of them are named), older opsets and models that are already quantized.
+    Raises IllFormed for a missing file, weights that are NaN or infinite, and sizes that are not fixed; Corrupt for a
+    file that is empty, truncated, not ONNX, or whose external data is missing or lies outside its folder; Unsupported
+    for operations that refq does not do (all of them are named), older opsets and models that are already quantized.
     """
     path = Path(path)
     model = parsed(path)
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < oldest_opset:
-        raise Unsupported(f"{path} is written in opset {opset}: refq reads opset {oldest_opset} and newer, export it anew.")
+        raise Unsupported(f"{path} is written in opset {opset}: refq reads opset {oldest_opset} and newer, export it "
+                          f"anew.")
     if model.functions:
         model = inlined(path, model)
     refuse_odd_names(path, model.graph)
@@ -89,8 +90,9 @@ def inlined(path, model):
 def refuse_odd_names(path, graph):
     """Names stand in messages and in packs, so they are one printable line each."""
     names = [*(tensor.name for tensor in graph.initializer), *(value.name for value in (*graph.input, *graph.output)),
-             *(name for node in graph.node for name in (node.name, node.op_type, node.domain, *node.input, *node.output))]
-    odd = next((name for name in names if not name.isprintable()), None)
+             *(name for node in graph.node
+               for name in (node.name, node.op_type, node.domain, *node.input, *node.output))]
+    odd = next((name for name in names if not isinstance(name, str) or not name.isprintable()), None)
     if odd is not None:
         raise Corrupt(f"{path}: the name {odd!r} holds characters that cannot be printed: the file is damaged.")
 
@@ -100,7 +102,8 @@ def refuse_unknown(path, model):
     integer = [f"{op} ({name})" for _, op, name in nodes if op in quantized or op.startswith("QLinear")]
     if integer:
         more = f" and {len(integer) - 3} more" if len(integer) > 3 else ""
-        raise Unsupported(f"{path} is already quantized, by {', '.join(integer[:3])}{more}: give the float model it came from.")
+        raise Unsupported(f"{path} is already quantized, by {', '.join(integer[:3])}{more}: give the float model it "
+                          f"came from.")
     unknown = {}
     for domain, op, name in nodes:
         standard = domain in ("", "ai.onnx")
@@ -117,7 +120,7 @@ def array(path, tensor):
         tensor = filled(path, tensor)
     try:
         values = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise Corrupt(f"{path}: tensor {tensor.name} cannot be read ({error}).") from None
     if values.dtype == np.bool_:
         return values
@@ -143,7 +146,8 @@ def filled(path, tensor):
     except ValueError:
         offset, length, size = -1, 0, 0
     if offset < 0 or length < 0 or offset + length > size:
-        raise Corrupt(f"{path}: tensor {tensor.name} reaches past the end of {entry['location']}: that file is truncated.")
+        raise Corrupt(f"{path}: tensor {tensor.name} reaches past the end of {entry['location']}: that file is "
+                      f"truncated.")
     result = onnx.TensorProto()
     result.CopyFrom(tensor)
     result.data_location = onnx.TensorProto.DEFAULT
@@ -219,5 +223,6 @@ def one_image(path, value):
         raise Unsupported(f"{path}: input {value.name} is not a tensor with a batch axis and at least one other.")
     for axis, dim in enumerate(dims):
         if axis and not dim.dim_value:
-            raise IllFormed(f"{path}: axis {axis} of input {value.name} has no fixed size: export the model with a fixed one.")
+            raise IllFormed(f"{path}: axis {axis} of input {value.name} has no fixed size: export the model with a "
+                            f"fixed one.")
     return (1, *(dim.dim_value for dim in dims[1:]))

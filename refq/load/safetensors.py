@@ -1,6 +1,7 @@
 """safetensors files to float graphs: the tensors by name, the architecture by which names they are.
 
-`config.json` beside the file gives what shapes do not say. Source: the safetensors format, huggingface/safetensors README.
+`config.json` beside the file gives what shapes do not say. Source: the safetensors format, huggingface/safetensors
+README.
 """
 import importlib
 import json
@@ -20,8 +21,8 @@ formats = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 def load(path):
     """The canonical graph of the network whose tensors the file holds.
 
-    Raises IllFormed for a missing file and for missing, unexpected, misshapen, NaN or infinite tensors; Corrupt for a damaged
-    file or config.json; Unsupported for tensors of another architecture or of integers.
+    Raises IllFormed for a missing file and for missing, unexpected, misshapen, NaN or infinite tensors; Corrupt for a
+    damaged file or config.json; Unsupported for tensors of another architecture or of integers.
     """
     path = Path(path)
     tensors = {name: numbers(path, name, entry) for name, entry in entries(path)}
@@ -29,13 +30,15 @@ def load(path):
         if not np.isfinite(values).all():
             word = "NaN" if np.isnan(values).any() else "an infinite value"
             raise IllFormed(f"{path}: tensor {name} holds {word}: the weights must be finite.")
-    architectures = [importlib.import_module(f"{networks.__name__}.{m.name}") for m in pkgutil.iter_modules(networks.__path__)]
+    architectures = [importlib.import_module(f"{networks.__name__}.{m.name}")
+                     for m in pkgutil.iter_modules(networks.__path__)]
     for architecture in architectures:
         if architecture.recognizes(tensors):
             graph = architecture.build(tensors, configuration(path.parent / "config.json"), str(path))
             return replace(graph, name=path.stem)
     known = ", ".join(a.__name__.rpartition(".")[2] for a in architectures)
-    raise Unsupported(f"{path} holds {len(tensors)} tensors ({', '.join(sorted(tensors)[:4])} ...) of no architecture that refq "
+    raise Unsupported(f"{path} holds {len(tensors)} tensors ({', '.join(sorted(tensors)[:4])} ...) of no architecture "
+                      f"that refq "
                       f"builds from names alone ({known}): give the network as ONNX.")
 
 
@@ -75,7 +78,8 @@ def configuration(path):
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise Corrupt(f"{path} cannot be read as JSON ({error}); mend it, or take it away and the shapes decide.") from None
+        raise Corrupt(f"{path} cannot be read as JSON ({error}); mend it, or take it away and the shapes "
+                      f"decide.") from None
     if not isinstance(config, dict):
         raise Corrupt(f"{path} holds no JSON object; mend it, or take it away and the shapes decide.")
     return config

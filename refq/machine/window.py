@@ -1,4 +1,4 @@
-"""The inside of conv2d kernels: windows gathered into rows, and the rows multiplied as in a matmul.
+"""The inside of conv2d: where windows lie, how they are gathered into rows, and the rows multiplied as in a matmul.
 
 Rows are gathered in blocks of a size that a cache holds. A depthwise convolution has one product per place of the
 kernel, too few to gather: its loop runs over the channels.
@@ -7,11 +7,42 @@ from functools import cache
 
 import numpy as np
 
+from refq.errors import IllFormed
 from refq.ints.accumulate import holder
 from refq.ints.jit import jit
 from refq.machine.linear import linear, loses_order
 
 BLOCK = 1 << 20     # elements of gathered windows at a time
+
+
+def admit_geometry(row):
+    """Refuse a row whose stride, padding (top, left, bottom, right), dilation or groups cannot be meant."""
+    for name, length, least in (("stride", 2, 1), ("padding", 4, 0), ("dilation", 2, 1)):
+        value = getattr(row, name)
+        if len(value) != length or min(value) < least:
+            raise IllFormed(f"conv2d: {name} is {value}; it must be {length} numbers of at least {least}")
+    if row.groups < 1:
+        raise IllFormed(f"conv2d: {row.groups} groups; there must be at least 1")
+
+
+def places(size, kernel, stride, dilation):
+    """How many places a window has along one axis."""
+    return (size - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def placed(row, found):
+    """The axes oh and ow of the result, from the sizes of the operands; raises IllFormed where they do not fit."""
+    h, w, c, m, kh, kw, d = (found[axis] for axis in ("h", "w", "c", "m", "kh", "kw", "d"))
+    if c != d * row.groups or m % row.groups:
+        raise IllFormed(f"conv2d: {c} channels and {m} filters over {d} channels in {row.groups} groups; channels must "
+                        f"be groups * {d}, and filters a multiple of groups")
+    top, left, bottom, right = row.padding
+    oh = places(h + top + bottom, kh, row.stride[0], row.dilation[0])
+    ow = places(w + left + right, kw, row.stride[1], row.dilation[1])
+    if min(oh, ow, kh, kw, d) < 1:
+        raise IllFormed(f"conv2d: a {kh} x {kw} kernel of {d} channels, dilation {row.dilation}, does not fit into an "
+                        f"image of {h} x {w} with padding {row.padding}")
+    return {"oh": oh, "ow": ow}
 
 
 @jit(nogil=True)

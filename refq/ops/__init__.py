@@ -32,8 +32,8 @@ def laws(name):
 
 
 def reach(name, operands, row, result, index):
-    """What one element of a result is made of: (operands, row, index there), such that the operation under that row makes
-    of these operands, at that index, the same element. By the declared axes, or by an operation's own `reach`."""
+    """What one element of a result is made of: (operands, row, index), such that the operation under that row makes of
+    these operands, at that index, the same element. By the declared axes, or by an operation's own `reach`."""
     module = load(name)
     if hasattr(module, "reach"):
         return module.reach(operands, row, result, index)

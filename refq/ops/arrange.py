@@ -23,9 +23,10 @@ from math import prod
 import numpy as np
 
 from refq.errors import IllFormed
+from refq.ints.places import origins
 from refq.ints.row import Row as Base
 from refq.ints.sites import unwatched
-from refq.ints.slips import channels_shifted, last_tile_lost, previous_case, transposed
+from refq.ints.slips import channels_shifted, last_tile_lost, named, previous_case, transposed
 from refq.ints.width import I8, Width
 from refq.machine.moves import frozen, split, trail, views
 
@@ -75,49 +76,11 @@ def build(row, zero):
     return {"zero": zero} if "zero" in row.takes else {}
 
 
-# The spec goes backwards: `before` turns the places of a move's result into the places that it reads.
-
-def reshape_before(places, shape, after, sizes):
-    flat = 0
-    for place, size in zip(places, after):
-        flat = flat * size + place
-    back = []
-    for size in reversed(shape):
-        back.append(flat % max(size, 1))
-        flat = flat // max(size, 1)
-    return back[::-1]
-
-
-def transpose_before(places, shape, after, axes):
-    return [places[axes.index(axis)] for axis in range(len(shape))]
-
-
-def slice_before(places, shape, after, axis, start, stop, step):
-    return [start + step * place if a == axis else place for a, place in enumerate(places)]
-
-
-def gather_before(places, shape, after, axis, indices):
-    return [np.array(indices, np.int64)[place] if a == axis else place for a, place in enumerate(places)]
-
-
-def pad_before(places, shape, after, widths):
-    return [place - before for place, (before, _) in zip(places, widths)]
-
-
-befores = {"reshape": reshape_before, "transpose": transpose_before, "slice": slice_before, "gather": gather_before,
-           "pad": pad_before}
-
-
 def spec(*operands, row, at=unwatched):
     arrays, zero = operands[:len(row.shapes)], operands[-1]
     joined, chain = split(row.moves)
     *shapes, final = trail(row.shapes, row.moves)[-len(chain) - 1:]
-    places, padded, after = list(np.indices(final)), np.zeros(final, bool), final
-    for move, shape in zip(reversed(chain), reversed(shapes)):                                # R2
-        places, after = befores[move[0]](places, shape, after, *move[1:]), shape
-        for axis, size in enumerate(shape):
-            padded = padded | (places[axis] < 0) | (places[axis] >= size)
-            places[axis] = np.clip(places[axis], 0, max(size - 1, 0))
+    places, padded = origins(chain, shapes, final)                                            # R2
     y, first = np.full((len(arrays[0]), *final), zero if padded.any() else 0, np.int64), 0
     for array in arrays:                                                                      # R1
         mine, here = ~padded, list(places)
@@ -134,8 +97,7 @@ def spec(*operands, row, at=unwatched):
 
 @cache
 def kernel(row):
-    joined, chain = split(row.moves)
-    several = len(row.shapes)
+    (joined, chain), several = split(row.moves), len(row.shapes)
 
     def arrange(*operands):
         *operands, y = operands
@@ -154,41 +116,18 @@ def real(*operands, row):
     return y
 
 
-def altered(run, operands, row, kind, alter):
-    """Run with the first move of that kind replaced; its codes are read in the order in which they then lie."""
-    place = next((i for i, move in enumerate(row.moves) if move[0] == kind), None)
-    if place is None:
-        return run(operands)
-    wrong = (alter(*row.moves[place][1:]), ("reshape", trail(row.shapes, row.moves)[place + 1]))
-    try:
-        return run(operands, row=replace(row, moves=row.moves[:place] + wrong + row.moves[place + 1:]))
-    except IllFormed:
-        return run(operands)
-
-
-def transpose_inverted(run, operands, row):
-    """Axes move the other way round: axis axes[j] of the result is axis j."""
-    return altered(run, operands, row, "transpose", lambda axes: ("transpose", tuple(map(axes.index, sorted(axes)))))
-
-
-def transpose_forgotten(run, operands, row):
-    """The codes stay in the order in which they lie, and only the shape is turned."""
-    return altered(run, operands, row, "transpose", lambda axes: ("transpose", tuple(sorted(axes))))
-
-
-def slice_late(run, operands, row):
-    """A slice starts and stops one place too far."""
-    return altered(run, operands, row, "slice", lambda axis, start, stop, by: ("slice", axis, start + 1, stop + 1, by))
-
-
-def gather_early(run, operands, row):
-    """Indices count from 1."""
-    return altered(run, operands, row, "gather", lambda axis, at: ("gather", axis, tuple(max(i - 1, 0) for i in at)))
-
-
-def pad_swapped(run, operands, row):
-    """What should come before comes after."""
-    return altered(run, operands, row, "pad", lambda widths: ("pad", tuple(pair[::-1] for pair in widths)))
+def mistaken(name, kind, alter):
+    """The first move of that kind is done wrong; its codes are then read in the order in which they lie."""
+    def slip(run, operands, row):
+        place = next((i for i, move in enumerate(row.moves) if move[0] == kind), None)
+        if place is None:
+            return run(operands)
+        wrong = (alter(*row.moves[place][1:]), ("reshape", trail(row.shapes, row.moves)[place + 1]))
+        try:
+            return run(operands, row=replace(row, moves=row.moves[:place] + wrong + row.moves[place + 1:]))
+        except IllFormed:
+            return run(operands)
+    return named(slip, name)
 
 
 def padded_with_zero(run, operands, row):
@@ -196,8 +135,12 @@ def padded_with_zero(run, operands, row):
     return run({**operands, "zero": 0}) if "zero" in operands else run(operands)
 
 
-slips = (transpose_inverted, transpose_forgotten, slice_late, gather_early, pad_swapped, padded_with_zero,
-         transposed("y"), channels_shifted("y", 1), previous_case("x0"), last_tile_lost("y", 2))
+slips = (mistaken("transpose_inverted", "transpose", lambda axes: ("transpose", tuple(map(axes.index, sorted(axes))))),
+         mistaken("transpose_forgotten", "transpose", lambda axes: ("transpose", tuple(sorted(axes)))),
+         mistaken("slice_late", "slice", lambda axis, first, stop, by: ("slice", axis, first + 1, stop + 1, by)),
+         mistaken("gather_early", "gather", lambda axis, at: ("gather", axis, tuple(max(i - 1, 0) for i in at))),
+         mistaken("pad_swapped", "pad", lambda widths: ("pad", tuple(pair[::-1] for pair in widths))),
+         padded_with_zero, transposed("y"), channels_shifted("y", 1), previous_case("x0"), last_tile_lost("y", 2))
 
 
 def r1_no_code_is_new(*operands, row):

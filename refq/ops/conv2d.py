@@ -18,7 +18,6 @@ from functools import cache
 
 import numpy as np
 
-from refq.errors import IllFormed
 from refq.ints.accumulate import Accumulate, join
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
@@ -26,7 +25,7 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import bias_dropped, channels_shifted, dropped, negated, not_cleared, transposed
 from refq.ints.width import I8, I32, I64, Width
 from refq.machine.linear import admit, rule_of
-from refq.machine.window import conv
+from refq.machine.window import admit_geometry, conv, placed, places
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,9 @@ class Row(Base):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, length, least in (("stride", 2, 1), ("padding", 4, 0), ("dilation", 2, 1)):
-            value = tuple(getattr(self, name))
-            if len(value) != length or min(value) < least:
-                raise IllFormed(f"conv2d: {name} is {value}; it must be {length} numbers of at least {least}")
-            object.__setattr__(self, name, value)
-        if self.groups < 1:
-            raise IllFormed(f"conv2d: {self.groups} groups; there must be at least 1")
+        for name in ("stride", "padding", "dilation"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        admit_geometry(self)
         admit(self, "conv2d")
 
     @property
@@ -62,22 +57,7 @@ class Row(Base):
         return {"acc": self.acc("n oh ow m")}
 
     def sizes(self, found):
-        c, d, m = (found[axis] for axis in "cdm")
-        if c != d * self.groups or m % self.groups:
-            raise IllFormed(f"conv2d: {c} channels and {m} filters over {d} channels in {self.groups} groups; channels "
-                            f"must be groups * {d}, and filters a multiple of groups")
-        top, left, bottom, right = self.padding
-        height = places(found["h"] + top + bottom, found["kh"], self.stride[0], self.dilation[0])
-        width = places(found["w"] + left + right, found["kw"], self.stride[1], self.dilation[1])
-        if min(height, width, found["kh"], found["kw"], d) < 1:
-            raise IllFormed(f"conv2d: a {found['kh']} x {found['kw']} kernel of {d} channels, dilation {self.dilation}, "
-                            f"does not fit into an image of {found['h']} x {found['w']} with padding {self.padding}")
-        return {"oh": height, "ow": width}
-
-
-def places(size, kernel, stride, dilation):
-    """How many places a window has along one axis."""
-    return (size - dilation * (kernel - 1) - 1) // stride + 1
+        return placed(self, found)
 
 
 def build(row, w, bias, zx, zw):
@@ -111,7 +91,7 @@ def kernel(row):
 
 def real(x, w, bias, row):
     """The convolution of real images (n h w c) with filters (m kh kw d); acc is it in units of s_x*s_w."""
-    (top, left, bottom, right), (sy, sx), (dy, dx), (m, kh, kw, _) = row.padding, row.stride, row.dilation, w.shape
+    (top, left, bottom, right), (sy, sx), (dy, dx), (kh, kw) = row.padding, row.stride, row.dilation, w.shape[1:3]
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (dy * (kh - 1) + 1, dx * (kw - 1) + 1), (1, 2))
     groups = np.split(windows[:, ::sy, ::sx, :, ::dy, ::dx], row.groups, axis=3)

@@ -120,7 +120,7 @@ def kernel(row):
 def real(q, zp, s):
     """x * sigmoid(1.702 x) of the real numbers (q - zp) * s; float64."""
     x = (np.asarray(q, np.float64) - zp) * s
-    return x / (1 + np.exp(-1.702 * x))
+    return x / (1 + np.exp(np.minimum(-1.702 * x, 700.0)))
 
 
 slips = (dropped("zp"), negated("zp"), channels_shifted("q", 1), channels_shifted("y", 1),

@@ -1,16 +1,16 @@
 """shiftmax: softmax of a row by shifts and one division.
 
-    p = clip(floor(e * F / 2**(32 - b))),  e = shift_exp(q - max q),  F = floor((2**31 - 1) / min(sum e, 2**31 - 1))
+    p = clip(floor(e * F / 2**(m + 1 - b))),  e = shift_exp(q - max q),  F = floor((2**m - 1) / min(sum e, 2**m - 1))
 
 units    q counts s, and x0 = floor(-1/s) stands for -1; p counts 2**-(b-1), b the bits of p
 R1       the largest code of the row is taken off, so a zero point plays no part
 R2       exp by shifts with n fraction bits (refq.ints.exponential)
-R3       the sum saturates at 2**31 - 1
+R3       the sum saturates at 2**m - 1: m is 31 for the authors, whose sums of 16-bit codes do not fit that; 62 holds them
 R4       one division a row, floored
-R5       the product is floored at 32 - b
-R6       clipped to p's width, never wrapped: idle while |x0| * 2**n < 2**31
+R5       the product is floored at m + 1 - b
+R6       clipped to p's width, never wrapped: idle while |x0| * 2**n < 2**m
 error    |p / 2**(b-1) - softmax| <= 2**(1-b) + 0.025 + s/8 + 1.6 * (|x0|*s - 1) for rows of C <= 256 codes, while
-         C * |x0| <= 2**(31-n); the last term is what a scale loses whose inverse is not whole: 0.033 at s = 1/16
+         C * |x0| <= 2**(m-n); the last term is what a scale loses whose inverse is not whole: 0.033 at s = 1/16
 source   Li and Gu 2023 (I-ViT); zkkli/I-ViT models/quantization_utils/quant_modules.py, IntSoftmax, where float32
          carries integers: 2**31 - 1 is 2**31, and sums and products lose bits beyond 24
 """
@@ -29,12 +29,11 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
 
-ONE = I32.hi
-
 
 @dataclass(frozen=True)
 class Row(Base):
     n: int = choice(15, 14, 16)
+    reciprocal: int = choice(31, 62)
     q: Width = I8
     out: Width = I8
 
@@ -70,14 +69,17 @@ def spec(q, x0, row, at=unwatched):
     q = q.astype(np.int64)
     lowered = at("lowered", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))               # R1
     e = exponential(at, "e", lowered, x0, row.n)                                                   # R2
-    total = at.clip("total", e.sum(axis=1, keepdims=True), I32)                                    # R3
-    factor = at.divide("factor", "floor", ONE, total, I32)                                         # R4
-    return at.clip("p", at.shift("scaled", "floor", e * factor, 32 - row.out.bits, I64), row.out)  # R5 R6
+    held = Width(row.reciprocal + 1)
+    total = at.clip("total", e.sum(axis=1, keepdims=True), held)                                   # R3
+    factor = at.divide("factor", "floor", held.hi, total, held)                                    # R4
+    scaled = at.shift("scaled", "floor", e * factor, row.reciprocal + 1 - row.out.bits, I64)       # R5
+    return at.clip("p", scaled, row.out)                                                           # R6
 
 
 @cache
 def kernel(row):
-    n, down, hi, codes = row.n, 32 - row.out.bits, row.out.hi, 1 << row.q.bits if row.q.bits <= 8 else 0
+    n, down, hi, codes = row.n, row.reciprocal + 1 - row.out.bits, row.out.hi, 1 << row.q.bits if row.q.bits <= 8 else 0
+    one, single = (1 << row.reciprocal) - 1, row.reciprocal <= 31
 
     @jit(nogil=True, error_model="numpy")
     def shiftmax(q, x0, p):
@@ -93,7 +95,8 @@ def kernel(row):
                 d = largest - q[r, c]                                                              # R1
                 e[c] = exponentials[d] if codes else falling_exp(-d, x0, n)                        # R2
                 total += e[c]
-            factor = quotient(ONE, min(total, ONE))                                                # R3 R4
+            total = min(total, one)                                                                # R3
+            factor = quotient(one, total) if single else one // total                              # R4
             for c in range(q.shape[1]):
                 p[r, c] = min((e[c] * factor) >> down, hi)                                         # R5 R6
 
@@ -132,7 +135,7 @@ def r2_keeps_order(q, x0, row):
 
 def r4_near_the_real_value(q, x0, row):
     """Within the bound of softmax at the scale 1 / |x0|; and no row has shares of more than 1 together."""
-    if q.shape[1] > 256 or q.shape[1] * (-x0 << row.n) > ONE:
+    if q.shape[1] > 256 or q.shape[1] * (-x0 << row.n) >= 1 << row.reciprocal:
         return True
     p, s, unit = spec(q, x0, row), -1 / x0, 2.0 ** (1 - row.out.bits)
     near = np.abs(p * unit - real(q.astype(np.int64), s)) <= unit + 0.025 + s / 8

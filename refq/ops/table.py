@@ -53,10 +53,27 @@ class Row(Base):
 def build(row, function, s_in, z_in, s_out, z_out):
     """The table of `function`: a name in refq.ints.functions, or a callable from Decimal to Decimal or float. Scales
     are float64 and mean exactly what they are. Raises IllFormed where a float is too close to a tie to decide."""
+    steps = np.arange(row.q.lo, row.q.hi + 1) - z_in
+    codes, sure = quickly(row.ties, functions.quick.get(function), s_in * steps, s_out)
     f = functions.named(function) if isinstance(function, str) else function
     with localcontext(prec=functions.DIGITS):
-        values = [f(Decimal(float(s_in)) * (q - z_in)) for q in range(row.q.lo, row.q.hi + 1)]
-        return {"t": [row.out.clip(z_out + nearest(v, Decimal(float(s_out)), row.ties, function)) for v in values]}
+        for i in np.flatnonzero(~sure):
+            codes[i] = nearest(f(Decimal(float(s_in)) * int(steps[i])), Decimal(float(s_out)), row.ties, function)
+    return {"t": row.out.clip(z_out + codes).tolist()}
+
+
+def quickly(ties, function, x, unit):
+    """Entries by a float64 function, and which of them are sure: those further than float64 can err from a tie, or from
+    a whole number where the rounding has no ties. Without a function none is."""
+    if function is None:
+        return np.zeros(len(x), np.int64), np.zeros(len(x), bool)
+    doubled = np.clip(2 * np.array([function(v) for v in x.tolist()]) / unit, -(1 << 40), 1 << 40)
+    doubled[np.abs(doubled) < 1e-30] = 0
+    turn = 1 if ties.startswith("half") else 0
+    apart = np.abs(doubled - (2 * np.rint((doubled - turn) / 2) + turn))
+    sure = (apart > 1e-6) | (np.abs(doubled) < 1e-6) | (np.abs(doubled) > 1 << 18)
+    floor = np.floor(doubled)
+    return rounding.word(ties)(2 * floor.astype(np.int64) + (doubled != floor), 2), sure
 
 
 def nearest(value, unit, ties, function):

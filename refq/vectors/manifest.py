@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
 from refq.errors import Corrupt, IllFormed, Unsupported
-from refq.graph.describe import codes_hash, digest, grid_words, program_hash, step_words
+from refq.graph.describe import codes_hash, digest, grid_words, program_hash, scales_hash, step_words
 from refq.graph.store import TENSORS
 
 FORMAT, NAME = 1, "manifest.json"
@@ -53,9 +53,8 @@ def roles_of(program):
     """Each role of the dialect: its operation, and own, borrowed (from whom) or absent."""
     made = {}
     for role, part in program.roles.items():
-        part = part if isinstance(part, dict) or part is None else {"op": part.op, "borrowed": part.borrowed}
-        made[role] = {"op": part and part["op"], "borrowed": part and part["borrowed"],
-                      "is": "absent" if part is None else "borrowed" if part["borrowed"] else "own"}
+        op, borrowed = part.get("op"), part.get("borrowed")
+        made[role] = {"op": op, "borrowed": borrowed, "is": "borrowed" if borrowed else "own" if op else "absent"}
     return made
 
 
@@ -70,6 +69,7 @@ def pack_hash(program, hashes):
 def derived(program, hashes):
     """The part of the manifest that follows from the program and the codes."""
     return {"format": FORMAT, "program_hash": program_hash(program), "pack_hash": pack_hash(program, hashes),
+            "scales_hash": scales_hash(program),
             "dialect": {"name": program.dialect, "roles": roles_of(program)}, "recipe": program.recipe,
             "inputs": list(program.inputs), "outputs": list(program.outputs),
             "cases": [case_file(i) for i in range(len(hashes))], "tensors": tensors_of(program, hashes)}

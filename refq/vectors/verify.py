@@ -2,7 +2,7 @@
 
 Each tensor that the device shows gets two verdicts: against the pack, and against what the steps before it give when
 they are fed with the device's own tensors. Where the first is wrong and the second right, the error came in with the
-inputs; where both are wrong, it was made there.
+inputs; where both are wrong, it was made there. Inputs of the network that the device does not show are the pack's.
 """
 import numpy as np
 

@@ -68,7 +68,8 @@ class Sketch:
     def attention(self, x, name):
         """One Attention node from opset 23 on, else products around a softmax, with torch's guard against NaN."""
         count, depth = (SIDE // PATCH) ** 2 + 1, WIDTH // HEADS
-        parts = self.add("Split", self.dense(x, f"{name}.qkv", 3 * WIDTH, WIDTH), self.ints(*(WIDTH,) * 3), outputs=3, axis=2)
+        parts = self.add("Split", self.dense(x, f"{name}.qkv", 3 * WIDTH, WIDTH), self.ints(*(WIDTH,) * 3), outputs=3,
+                         axis=2)
         if self.opset >= 23:
             y = self.add("Attention", *parts, q_num_heads=HEADS, kv_num_heads=HEADS)
             return self.dense(y, f"{name}.proj", WIDTH, WIDTH)

@@ -1,4 +1,5 @@
-"""Loading ONNX: values agree with onnxruntime, and every bad file is refused with a sentence that names what is wrong."""
+"""Loading ONNX: values agree with onnxruntime, and every bad file is refused with a sentence that names what is
+wrong."""
 import numpy as np
 import onnx
 import pytest
@@ -136,7 +137,8 @@ def test_what_is_no_onnx_file_is_refused(tmp_path):
         load(path)
     with pytest.raises(IllFormed, match="is a folder"):
         load(tmp_path)
-    for data, sentence in ((b"", "is empty"), (b"PK\x03\x04 not a model", "m.onnx is not an ONNX"), (b"\x08\x0a", "holds no graph")):
+    for data, sentence in ((b"", "is empty"), (b"PK\x03\x04 not a model", "m.onnx is not an ONNX"),
+                           (b"\x08\x0a", "holds no graph")):
         path.write_bytes(data)
         with pytest.raises(Corrupt, match=sentence):
             load(path)

@@ -19,12 +19,13 @@ from refq.ints.width import I4, I16, I24, I32, I40, I48, I64, U4, U8, U16
 
 SIZES = (0, 1, 2, 3, 5, 8, 17, 40)
 WRAPS = Accumulate(step="wrap")
+SPILLS = Accumulate(order="pairs", size=2, step="saturate", width=I16, spill=3)
 SATURATES = Accumulate(order="sequential", step="saturate", width=I16)
 
 # Rows beside the default one and its listed alternatives: widths and geometries.
 ROWS = {
     "matmul": ({"accumulate": WRAPS}, {"x": U8, "w": I4}, {"x": I16, "acc": I48}, {"x": U16, "w": U4, "acc": I64},
-               {"acc": I16, "accumulate": SATURATES}),
+               {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}),
     "batch_matmul": ({"accumulate": WRAPS}, {"x": I16, "w": I16, "acc": I64}),
     "conv2d": ({"accumulate": WRAPS, "stride": (2, 1), "padding": (1, 0, 2, 1), "dilation": (1, 2)},
                {"accumulate": WRAPS, "padding": (1, 1, 1, 1), "groups": 6},

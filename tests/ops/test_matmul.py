@@ -22,6 +22,7 @@ ROWS = [({"accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
         ({"x": U8, "w": I4, "accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
         ({"x": I16, **wide(I48)}, oracle.wrapped(48)),
         ({"x": U16, "w": U4, **wide(I64)}, oracle.wrapped(64)),
+        ({"acc": I16, "accumulate": Accumulate(step="saturate", width=I16)}, oracle.clipped(16)),
         ({"acc": I16, "accumulate": SEQUENTIAL}, oracle.saturated(16))]
 
 
