@@ -56,8 +56,10 @@ def differ(base, text, path):
     for key, value in text.items():
         if key == "name":
             changes["name"] = sentence(key, value, str)
+            if not value.strip() or not value.isprintable():
+                raise IllFormed(f"field 'name' is {value!r}; it must be one printable line")
         elif key == "accumulators":
-            changes[key] = {int(bits): width(str(w)) for bits, w in sentence(key, value, dict).items()}
+            changes[key] = dict(register(bits, w) for bits, w in sentence(key, value, dict).items())
         elif key in PLAIN:
             default = getattr(base, key)
             value = sentence(key, value, list if isinstance(default, tuple) else type(default))
@@ -79,12 +81,30 @@ def sentence(key, value, kind):
     return value
 
 
+def register(bits, text):
+    """One line of [accumulators]."""
+    try:
+        if bits.isdecimal() and (made := width(str(text))).signed:
+            return int(bits), made
+    except IllFormed:
+        pass
+    raise IllFormed(f"[accumulators] has {bits} = {text!r}; write bits of the activations = a signed register, such as 8 = \"i32\"")
+
+
+def operation(name, op, old):
+    """The operation to play the role `name`: the one that did, or another that some dialect has for it."""
+    can = sorted({old, *(d.roles[name].op for d in map(dialects.load, dialects.names()) if name in d.roles)})
+    if op not in can:
+        raise IllFormed(f"[{name}] has op = {op!r}, which cannot play that role; {' or '.join(can)} can")
+    return op
+
+
 def role(roles, name, changed):
     """The role `name` with the fields that `changed` names; another operation where it says `op`."""
     if name not in roles:
         raise IllFormed(f"table [{name}] is not a role: {nearest(name, tuple(roles))}")
     old, changed = roles[name], dict(changed)
-    op = changed.pop("op", old.op)
+    op = operation(name, changed.pop("op", old.op), old.op)
     Row = ops.load(op).Row
     known = {f.name for f in fields(Row)}
     for field in changed:
@@ -93,14 +113,17 @@ def role(roles, name, changed):
     start = plain(old.row) if op == old.op else {}
     try:
         return Role(op, from_plain(Row, start | changed))
-    except (TypeError, AttributeError) as e:
-        raise IllFormed(f"[{name}]: {e}") from None
+    except (TypeError, AttributeError, ValueError) as e:      # IllFormed is a ValueError
+        given = ", ".join(f"{k} = {v!r}" for k, v in changed.items())
+        raise IllFormed(f"[{name}] with {given}: {e}") from None
 
 
 def refuse_contradictions(dialect):
     if dialect.encode not in rounding.names:
         raise IllFormed(f"encode is {dialect.encode!r}: {nearest(dialect.encode, rounding.names)}")
     for field in ("weights", "activations"):
+        if not getattr(dialect, field):
+            raise IllFormed(f"{field} is empty; name the bits that are allowed")
         for bits in getattr(dialect, field):
             if not 2 <= bits <= 16:
                 raise IllFormed(f"{field} of {bits} bits; 2 to 16 are possible")

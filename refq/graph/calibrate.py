@@ -5,11 +5,11 @@ of an exponential does not move a grid.
 """
 import numpy as np
 
-from refq import quantizers
+from refq import ops, quantizers
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
 from refq.graph.groups import Groups
-from refq.grids.affine import asymmetric, symmetric
+from refq.grids.affine import Affine, asymmetric, symmetric
 from refq.ints.width import Width
 
 
@@ -47,12 +47,30 @@ def graph_input(graph):
 
 
 def choose(graph, ranges, recipe, dialect):
-    """Group to Affine grid: the bits that `recipe` gives its role, asymmetric where `dialect` can."""
+    """Group to Affine grid: the bits that `recipe` gives its role, asymmetric where `dialect` can, and what enters a
+    nonlinear operation on a scale that suits it."""
     grids = {}
     for group, role in Groups(graph).role.items():
         if group in ranges:
-            grids[group] = grid(ranges[group], recipe.bits(role), dialect)
+            grids[group] = suited(grid(ranges[group], recipe.bits(role), dialect), ENTERS.get(role), dialect, ranges[group])
     return grids
+
+
+ENTERS = {"logits": "softmax", "gelu": "gelu"}
+
+
+def suited(affine, role, dialect, range_):
+    """The grid on a scale that the operation which reads it asks for (`fitting`), as little coarser as can be."""
+    part = dialect.roles.get(f"{role}_wide" if affine.width.bits > 8 else role)
+    fitting = getattr(ops.load(part.op), "fitting", None) if part else None
+    if fitting is None:
+        return affine
+    scale = fitting(float(affine.scale))
+    zero = int(affine.zero)
+    if affine.width.bits in dialect.asymmetric:
+        ends = Affine(affine.width, scale, affine.width.lo)
+        zero = int(ends.encode(np.array(-min(range_[0], 0.0))))
+    return Affine(affine.width, scale, zero, narrow=affine.narrow)
 
 
 def grid(range_, bits, dialect):

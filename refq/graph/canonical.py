@@ -59,9 +59,8 @@ def subtraction(node, draft):
 
 def last_axis(node, draft):
     """Softmax and ArgMax work along the last axis: others are turned to it and back."""
-    if node.op not in ("Softmax",
-                       "ArgMax") or set(node.attributes) == {"axis", "keepdims"} and not node.attributes["keepdims"] \
-            and node.attributes["axis"] == -1 or not node.attributes:
+    done = {"Softmax": {}, "ArgMax": {"axis": -1, "keepdims": 0}}
+    if node.op not in done or node.attributes == done[node.op]:
         return None
     shape = draft.shapes[node.inputs[0]]
     rank, a = len(shape), node.attributes

@@ -36,9 +36,8 @@ class Front:
         if tuple(self.shapes[name]) == tuple(shape):
             return name
         free = next(n for i in range(10**6) if (n := f"{name}.front{i or ''}") not in self.shapes | self.constants)
-        self.nodes.append(Node(self.graph.producers[name].name if name in self.graph.producers else name, "Reshape",
-                               (name,),
-                               (free,), {"shape": tuple(shape)}))
+        called = self.graph.producers[name].name if name in self.graph.producers else name
+        self.nodes.append(Node(called, "Reshape", (name,), (free,), {"shape": tuple(shape)}))
         self.shapes[free] = tuple(shape)
         return free
 

@@ -246,8 +246,8 @@ def affine_after(node, draft):
     before = draft.maker(node.inputs[0])
     if before is None or before.op not in ("Linear", "Conv", "LayerNormalization") or draft.readers(node.inputs[0]) > 1:
         return None
-    vector = per_channel(draft.constants[node.inputs[1]], draft.shapes[node.inputs[0]], 1 if before.op == "Conv"
-                         else -1)
+    axis = 1 if before.op == "Conv" else -1
+    vector = per_channel(draft.constants[node.inputs[1]], draft.shapes[node.inputs[0]], axis)
     if vector is None or not draft.is_constant(*before.inputs[1:]):
         return None
     x, w, b = before.inputs

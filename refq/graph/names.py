@@ -90,5 +90,4 @@ def named(graph, outputs):
         nodes.append(Node(name, node.op, tuple(inputs), (tensors[output],), node.attributes))
     shapes = {tensors[name]: tuple(shape) for name, shape in graph.shapes.items() if name in tensors}
     return Graph(graph.name, graph.inputs, tuple(tensors[name] for name in graph.outputs), tuple(nodes), constants,
-                 shapes,
-                 graph.notes, graph.labels)
+                 shapes, graph.notes, graph.labels)

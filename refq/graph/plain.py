@@ -61,7 +61,8 @@ def drop_idle(node, draft):
 
 def neutral(node, draft, number):
     value = draft.constants.get(node.inputs[1])
-    return value is not None and value.ndim <= len(draft.shapes[node.inputs[0]]) and draft.scalar(node.inputs[1]) == number
+    fits = value is not None and value.ndim <= len(draft.shapes[node.inputs[0]])
+    return fits and draft.scalar(node.inputs[1]) == number
 
 
 def static(draft, names):
@@ -189,8 +190,8 @@ def clip(node, draft):
     if node.op in ("Min", "Max") and len(node.inputs) == 2:
         for x, bound in (node.inputs, node.inputs[::-1]):
             if draft.scalar(bound) is not None and x in draft.shapes:
-                bounds = {"min": -math.inf, "max": math.inf} | {"max" if node.op == "Min"
-                                                                else "min": draft.scalar(bound)}
+                word = "max" if node.op == "Min" else "min"
+                bounds = {"min": -math.inf, "max": math.inf} | {word: draft.scalar(bound)}
                 return [like(node, "Clip", (x,), bounds)]
     if node.op != "Clip" or "min" in node.attributes or not static(draft, node.inputs[1:]):
         return None

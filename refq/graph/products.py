@@ -46,8 +46,9 @@ def linear(node, draft):
     if node.op != "MatMul" or node.inputs[1] not in draft.constants or node.inputs[0] in draft.constants:
         return None
     weight = draft.constants[node.inputs[1]]
-    if weight.ndim < 2 or any(n != 1
-                              for n in weight.shape[:-2]) or len(draft.shapes[node.inputs[0]]) < max(2, weight.ndim):
+    if weight.ndim < 2 or any(n != 1 for n in weight.shape[:-2]):
+        return None
+    if len(draft.shapes[node.inputs[0]]) < max(2, weight.ndim):
         return None
     weight = weight.reshape(weight.shape[-2:])
     weight = (weight if node.attributes.get("transpose_b") else weight.T) * node.attributes.get("alpha", 1.0)
@@ -93,8 +94,9 @@ def scaled_product(node, draft):
 def rows_by_rows(node, draft):
     """A product of activations always reads its second operand as rows (... m k): a Transpose before it takes that
     over."""
-    if node.op != "MatMul" or node.attributes.get("transpose_b") or not all(name in draft.shapes
-                                                                            for name in node.inputs):
+    if node.op != "MatMul" or node.attributes.get("transpose_b"):
+        return None
+    if not all(name in draft.shapes for name in node.inputs):
         return None
     a, b = node.inputs
     rank = len(draft.shapes[b])
@@ -118,9 +120,9 @@ def attention(node, draft):
     q, k, v, mask = inputs[:4]
     heads = a.get("q_num_heads")
     groups = (a.get("kv_num_heads", heads) != heads if heads else draft.shapes[q][1] != draft.shapes[k][1])
-    asked = [word for word,
-             said in (("is_causal", a.get("is_causal")), ("softcap", a.get("softcap")), ("past keys", inputs[4]),
-             ("grouped heads", groups), ("several outputs", any(node.outputs[1:]))) if said]
+    choices = {"is_causal": a.get("is_causal"), "softcap": a.get("softcap"), "past keys": inputs[4],
+               "grouped heads": groups, "several outputs": any(node.outputs[1:])}
+    asked = [word for word, said in choices.items() if said]
     if asked:
         raise Unsupported(f"{draft.graph.name}, node {node.name}: Attention with {', '.join(asked)} is not supported.")
     nodes, flat = [], len(draft.shapes[q]) == 3

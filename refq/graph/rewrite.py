@@ -11,8 +11,7 @@ from refq.graph.floats import conv_size
 from refq.graph.graph import Graph, Node
 
 same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt",
-              "Exp",
-              "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs"}
+              "Exp", "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs"}
 
 
 class Draft:
@@ -119,8 +118,7 @@ def misfit(node, graph, error):
     sizes = ", ".join(str(tuple(known[name])) if known.get(name) is not None else "?" for name in node.inputs if name)
     said = (str(error).splitlines() or [type(error).__name__])[0]
     return IllFormed(f"{graph.name}: node {node.name} ({node.op}) does not fit its inputs {sizes}, at a batch of one "
-                     f"image "
-                     f"({said}); mend the model, or export it with a batch of 1.")
+                     f"image ({said}); mend the model, or export it with a batch of 1.")
 
 
 def rewrite(graph, *rules):
@@ -144,8 +142,7 @@ def rewrite(graph, *rules):
                 raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
     return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes,
-                        graph.notes,
-                        graph.labels))
+                        graph.notes, graph.labels))
 
 
 def pruned(graph):

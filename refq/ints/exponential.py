@@ -25,10 +25,22 @@ FINEST = -(1 << 24)
 
 def unit(scale, name):
     """x0 = floor(-1 / scale), decided exactly; raises IllFormed for a scale above 1 or below 2**-24."""
-    if not 0 < scale <= 1 or -1 // Fraction(scale) < FINEST:
+    # `whole` may round a scale of 1 up to the next float32
+    if not 0 < scale <= 1 + 2 ** -20 or -1 // Fraction(scale) < FINEST:
         raise IllFormed(f"{name}: codes of scale {float(scale)!r} have no code for -1 between {FINEST} and -1; "
                         "quantize its input with a scale between 2**-24 and 1, or use a wider input")
     return int(-1 // Fraction(scale))
+
+
+def whole(scale, steepness):
+    """The least float32 not below `scale` of which 1 / (steepness * scale) is a whole number, to the float32's last bit and
+    never above it; `scale` itself where the whole number would be 0."""
+    count = int(1 / (Fraction(scale) * steepness))
+    if count == 0:
+        return scale
+    exact = 1 / (Fraction(count) * steepness)
+    near = np.float32(float(exact))
+    return float(near if Fraction(float(near)) >= exact else np.nextafter(near, np.float32(np.inf)))
 
 
 @word

@@ -12,6 +12,7 @@ from onnx import inliner, numpy_helper
 from refq.errors import Corrupt, IllFormed, Unsupported
 from refq.graph.floats import table
 from refq.graph.graph import Graph, Node
+from refq.load import fused
 from refq.load.batch import one_of
 
 oldest_opset = 13
@@ -46,9 +47,10 @@ def load(path):
                 continue
             if node.op_type in ("Cast", "ConstantOfShape"):
                 attributes = explicit(node.op_type, attributes)
+            whole = Node(scoped(node, index), node.op_type, trimmed(node.input), tuple(node.output), attributes)
+            nodes += taken_apart(path, whole, node.domain)
         except (ValueError, KeyError, TypeError, IndexError):
             raise Corrupt(f"{path}: node {node.name or index} ({node.op_type}) has damaged attributes.") from None
-        nodes.append(Node(scoped(node, index), node.op_type, trimmed(node.input), tuple(node.output), attributes))
     refuse_not_finite(path, constants)
     inputs = {value.name: one_image(path, value) for value in model.graph.input if value.name not in constants}
     if not inputs or not model.graph.output:
@@ -107,7 +109,8 @@ def refuse_unknown(path, model):
     unknown = {}
     for domain, op, name in nodes:
         standard = domain in ("", "ai.onnx")
-        if not (standard and (op in table or op == "Constant")):
+        known = op in table or op == "Constant" if standard else domain == "com.microsoft" and op in fused.table
+        if not known:
             unknown.setdefault(op if standard else f"{domain}.{op}", []).append(name)
     if unknown:
         each = "; ".join(f"{op} ({', '.join(names)})" for op, names in sorted(unknown.items()))
@@ -173,6 +176,13 @@ def explicit(op, attributes):
         return {"value": np.asarray(attributes.get("value", 0.0)).reshape(-1)[0]}
     kind = onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])
     return {"to": "bool" if kind == np.bool_ else "int" if kind.kind in "iu" else "float"}
+
+
+def taken_apart(path, node, domain):
+    try:
+        return fused.apart(node, domain)
+    except Unsupported as error:
+        raise Unsupported(f"{path}: {error}") from None
 
 
 def trimmed(names):

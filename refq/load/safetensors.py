@@ -37,9 +37,9 @@ def load(path):
             graph = architecture.build(tensors, configuration(path.parent / "config.json"), str(path))
             return replace(graph, name=path.stem)
     known = ", ".join(a.__name__.rpartition(".")[2] for a in architectures)
-    raise Unsupported(f"{path} holds {len(tensors)} tensors ({', '.join(sorted(tensors)[:4])} ...) of no architecture "
-                      f"that refq "
-                      f"builds from names alone ({known}): give the network as ONNX.")
+    some = ", ".join(sorted(tensors)[:4])
+    raise Unsupported(f"{path} holds {len(tensors)} tensors ({some} ...) of no architecture that refq builds from "
+                      f"names alone ({known}): give the network as ONNX.")
 
 
 def entries(path):

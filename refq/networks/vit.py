@@ -4,8 +4,8 @@
     block: x + proj(attention(norm1(x))), then x + fc2(gelu(fc1(norm2(x))))
 
 Left out by some and taken as it comes: the class token (then the tokens are averaged), biases of qkv, a norm before the
-blocks, layer scale (folded into proj and fc2), a norm after the mean. The steps keep the names of the tensors. Source: Dosovitskiy
-et al. 2021; timm vision_transformer.py; transformers modeling_vit.py.
+blocks, layer scale (folded into proj and fc2), a norm after the mean. The steps keep the names of the tensors. Source:
+Dosovitskiy et al. 2021; timm vision_transformer.py; transformers modeling_vit.py.
 """
 import math
 import re
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.errors import IllFormed, Unsupported
-from refq.graph.graph import Graph, Node
+from refq.graph.assemble import Builder
+from refq.graph.graph import Graph
 from refq.graph.rewrite import rewrite
 
 depth_by_convention = 64
@@ -45,15 +46,15 @@ class Naming:
     eps: float
 
 
-timm = Naming("cls_token", "pos_embed", "patch_embed.proj", "blocks.{}.", "norm1", ("attn.qkv",), "attn.proj", "norm2", "mlp.fc1",
-              "mlp.fc2", "ls1.gamma", "ls2.gamma", "norm_pre", "norm", "fc_norm", "head", 1e-6)
+timm = Naming("cls_token", "pos_embed", "patch_embed.proj", "blocks.{}.", "norm1", ("attn.qkv",), "attn.proj", "norm2",
+              "mlp.fc1", "mlp.fc2", "ls1.gamma", "ls2.gamma", "norm_pre", "norm", "fc_norm", "head", 1e-6)
 
 
 def hugging_face(root):
     parts = ("attention.attention.query", "attention.attention.key", "attention.attention.value")
     return Naming(f"{root}.embeddings.cls_token", f"{root}.embeddings.position_embeddings",
-                  f"{root}.embeddings.patch_embeddings.projection", f"{root}.encoder.layer.{{}}.", "layernorm_before", parts,
-                  "attention.output.dense", "layernorm_after", "intermediate.dense", "output.dense", "", "", "",
+                  f"{root}.embeddings.patch_embeddings.projection", f"{root}.encoder.layer.{{}}.", "layernorm_before",
+                  parts, "attention.output.dense", "layernorm_after", "intermediate.dense", "output.dense", "", "", "",
                   f"{root}.layernorm", "", "classifier", 1e-12)
 
 
@@ -102,7 +103,8 @@ def expected(naming, names):
         block = naming.block.format(number)
         for part in (naming.norm1, naming.proj, naming.norm2, naming.fc1, naming.fc2):
             wanted |= {f"{block}{part}.weight", f"{block}{part}.bias"}
-        wanted |= {f"{block}{part}.{end}" for part in naming.qkv for end in ("weight", "bias") if end == "weight" or biased}
+        ends = ("weight", "bias") if biased else ("weight",)
+        wanted |= {f"{block}{part}.{end}" for part in naming.qkv for end in ends}
         wanted |= {block + scale for scale in scaled}
     return wanted
 
@@ -121,39 +123,6 @@ def setting(config, *keys):
     return None
 
 
-class Builder:
-    """Collects nodes and constants; tensors are taken by name and checked against the shape that they must have."""
-
-    def __init__(self, tensors, name):
-        self.tensors, self.name = tensors, name
-        self.nodes, self.constants, self.notes = [], {}, []
-
-    def take(self, tensor, *shape):
-        value = self.tensors[tensor]
-        if value.shape != shape:
-            raise IllFormed(f"{self.name}: tensor {tensor} is {value.shape}, the other tensors ask for {shape}.")
-        return value
-
-    def constant(self, name, value):
-        self.constants[name] = np.ascontiguousarray(value)
-        return name
-
-    def add(self, op, name, inputs, **attributes):
-        self.nodes.append(Node(name, op, tuple(inputs), (name,), attributes))
-        return name
-
-    def linear(self, x, part, m, k, factor=None):
-        weight, bias = self.take(f"{part}.weight", m, k), f"{part}.bias"
-        bias = self.take(bias, m) if bias in self.tensors else np.zeros(m)
-        if factor is not None:
-            weight, bias = weight * factor[:, None], bias * factor
-        return self.add("Linear", part, (x, self.constant(f"{part}.weight", weight), self.constant(f"{part}.bias", bias)))
-
-    def norm(self, x, part, width, eps):
-        weight, bias = (self.constant(f"{part}.{end}", self.take(f"{part}.{end}", width)) for end in ("weight", "bias"))
-        return self.add("LayerNormalization", part, (x, weight, bias), epsilon=eps)
-
-
 @dataclass(frozen=True)
 class Dimensions:
     width: int
@@ -168,7 +137,8 @@ def heads_of(builder, config, width):
     if heads is None:
         name = str(config.get("architecture") or "")
         heads = next((n for word, n in heads_by_name.items() if word in name), max(width // depth_by_convention, 1))
-        builder.notes.append(f"The number of heads is not written in the file: {heads}, by convention for width {width}.")
+        builder.note(f"The number of heads is not written in the file: {heads}, by convention for width "
+                     f"{width}.")
     if not isinstance(heads, int) or heads < 1 or width % heads:
         raise IllFormed(f"{builder.name}: {heads!r} heads do not divide the width {width}; "
                         f"give num_attention_heads in config.json.")
@@ -182,9 +152,11 @@ def image_of(builder, config, positions, patch, has_cls):
     if size is None:
         side = math.isqrt(positions)
         if side * side not in (positions, positions - has_cls):
-            raise IllFormed(f"{builder.name}: {positions} positions are no square of patches; give image_size in config.json.")
+            raise IllFormed(f"{builder.name}: {positions} positions are no square of patches; give "
+                            f"image_size in config.json.")
         size = [side * patch[0], side * patch[1]]
-        builder.notes.append(f"The image size is not written in the file: {size[0]}x{size[1]}, from {positions} positions.")
+        builder.note(f"The image size is not written in the file: {size[0]}x{size[1]}, from {positions} "
+                     f"positions.")
     if not all(isinstance(n, int) and n > 0 for n in size):
         raise IllFormed(f"{builder.name}: the image size {size} in config.json is not two positive integers.")
     grid = (size[0] // patch[0], size[1] // patch[1])
@@ -201,8 +173,8 @@ def block(builder, x, naming, number, d, approximate):
     y = builder.norm(x, start + naming.norm1, d.width, d.eps)
     if len(naming.qkv) == 1:
         joined = builder.linear(y, start + naming.qkv[0], 3 * d.width, d.width)
-        parts = [builder.add("Slice", f"{attn}.{word}", (joined,), axis=2, start=i * d.width, stop=(i + 1) * d.width, step=1)
-                 for i, word in enumerate("qkv")]
+        parts = [builder.add("Slice", f"{attn}.{word}", (joined,), axis=2, start=at, stop=at + d.width, step=1)
+                 for word, at in zip("qkv", range(0, 3 * d.width, d.width))]
     else:
         parts = [builder.linear(y, start + part, d.width, d.width) for part in naming.qkv]
     rows = {}
@@ -238,14 +210,16 @@ def activation(builder, config):
 
 
 def build(tensors, config, name):
-    """The canonical graph of the network. `tensors`: name to float64 array; `config`: the parsed config.json, {} where there
-    is none; `name` stands in messages. Raises IllFormed for missing, unexpected and misshapen tensors, all named."""
+    """The canonical graph of the network. `tensors`: name to float64 array; `config`: the parsed config.json, {} where
+    there is none; `name` stands in messages. Raises IllFormed for missing, unexpected and misshapen tensors, all
+    named."""
     naming = naming_of(tensors)
     wanted = expected(naming, tensors)
     missing, extra = wanted - set(tensors), set(tensors) - wanted
     if missing or extra:
-        parts = [f"tensors are {word}: {listed(names)}" for word, names in (("missing", missing), ("unexpected", extra)) if names]
-        raise IllFormed(f"{name} is not a whole ViT or DeiT (distilled and windowed ones are not supported): {'; '.join(parts)}.")
+        both = {"missing": missing, "unexpected": extra}
+        said = "; ".join(f"tensors are {word}: {listed(names)}" for word, names in both.items() if names)
+        raise IllFormed(f"{name} is not a whole ViT or DeiT (distilled and windowed ones are not supported): {said}.")
     builder = Builder(tensors, name)
     kernel, positions = tensors[f"{naming.patch}.weight"], tensors[naming.pos]
     if kernel.ndim != 4 or positions.ndim != 3:
@@ -258,7 +232,8 @@ def build(tensors, config, name):
     patches = grid[0] * grid[1]
     eps = setting(config, "layer_norm_eps", "norm_eps")
     if eps is None:
-        builder.notes.append(f"The epsilon of the norms is not written in the file: {naming.eps:g}, as its project has it.")
+        builder.note(f"The epsilon of the norms is not written in the file: {naming.eps:g}, as its project has "
+                     f"it.")
     d = Dimensions(width, heads, patches + has_cls, naming.eps if eps is None else float(eps))
     x = tokens(builder, naming, d, grid, has_cls and count == patches)
     if f"{naming.norm_pre}.weight" in tensors:
@@ -267,9 +242,9 @@ def build(tensors, config, name):
     for number in range(max(blocks(tensors, naming)) + 1):
         x = block(builder, x, naming, number, d, approximate)
     output = head(builder, x, naming, d, has_cls, config)
-    names = labels(config)
+    names, classes = labels(config), len(tensors[f"{naming.head}.weight"])
     graph = Graph(name, {"images": (1, channels, *size)}, (output,), tuple(builder.nodes), builder.constants,
-                  notes=tuple(builder.notes), labels=names if len(names) == len(tensors[f"{naming.head}.weight"]) else ())
+                  notes=tuple(builder.notes), labels=names if len(names) == classes else ())
     return rewrite(graph)
 
 
@@ -297,7 +272,8 @@ def head(builder, x, naming, d, has_cls, config):
     averaged = not has_cls or f"{naming.fc_norm}.weight" in builder.tensors or setting(config, "global_pool") == "avg"
     first = has_cls if averaged else 0
     if first or not averaged:
-        x = builder.add("Slice", "head.tokens", (x,), axis=1, start=int(first), stop=d.tokens if averaged else 1, step=1)
+        stop = d.tokens if averaged else 1
+        x = builder.add("Slice", "head.tokens", (x,), axis=1, start=int(first), stop=stop, step=1)
     x = (builder.add("ReduceMean", "head.mean", (x,), axes=(1,), keepdims=0) if averaged
          else builder.add("Reshape", "head.token", (x,), shape=(1, d.width)))
     if f"{naming.fc_norm}.weight" in builder.tensors:

@@ -23,7 +23,7 @@ from functools import cache
 
 import numpy as np
 
-from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, shift_exp, unit
+from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, shift_exp, unit, whole
 from refq.ints.jit import jit, word
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
@@ -61,6 +61,11 @@ class Row(Base):
 def build(row, scale, zero):
     """The constants of a step: `scale` of q (a float64, at most 1/1.702), `zero` its zero point."""
     return {"zp": zero, "x0": unit(Fraction(scale) * STEEPNESS, "shiftgelu (whose scale is 1.702 times its input's)")}
+
+
+def fitting(scale):
+    """The least scale not below `scale` at which -1 / 1.702 has a code of its own: the formula errs least there."""
+    return whole(scale, STEEPNESS)
 
 
 def result(row, scale):

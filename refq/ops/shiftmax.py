@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, unit
+from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, unit, whole
 from refq.ints.jit import jit
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
@@ -58,6 +58,11 @@ class Row(Base):
 def build(row, scale, zero):
     """The constants of a step: `scale` of q (a float64 in 2**-24 .. 1), `zero` its zero point, which plays no part."""
     return {"x0": unit(scale, "shiftmax")}
+
+
+def fitting(scale):
+    """The least scale not below `scale` at which -1 has a code of its own: the formula errs least there."""
+    return whole(scale, 1)
 
 
 def result(row, scale):

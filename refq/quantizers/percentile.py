@@ -9,6 +9,8 @@ from math import frexp, ldexp
 import numpy as np
 
 BINS = 1 << 15
+LEAST = -126
+"""The exponent below which bins do not get finer: no scale is a subnormal float32."""
 
 
 class Quantizer:
@@ -24,20 +26,25 @@ class Quantizer:
         if not values.size:
             return
         self.lo, self.hi = min(self.lo, float(values.min())), max(self.hi, float(values.max()))
-        reach = frexp(max(-self.lo, self.hi))[1] if self.lo or self.hi else -126
+        most = max(-self.lo, self.hi)
+        reach = max(frexp(most)[1], LEAST) if most else LEAST
         if self.exponent is None:
             self.exponent = reach
         while self.exponent < reach:
             half = self.counts.reshape(-1, 2).sum(1)
             self.counts = np.concatenate([np.zeros(BINS // 4, np.int64), half, np.zeros(BINS // 4, np.int64)])
             self.exponent += 1
-        width = ldexp(1, self.exponent + 1) / BINS
-        bins = np.floor(values.ravel() / width).astype(np.int64) + BINS // 2
+        bins = np.floor(values.ravel() / self.width).astype(np.int64) + BINS // 2
         self.counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
 
+    @property
+    def width(self):
+        """Of a bin: so that all of them cover -2**exponent to 2**exponent."""
+        return ldexp(2 / BINS, self.exponent)
+
     def range(self):
-        total, width = self.counts.sum(), ldexp(1, self.exponent + 1) / BINS
+        total = self.counts.sum()
         cut = total * self.outside / 2
         below, above = np.cumsum(self.counts), np.cumsum(self.counts[::-1])
-        first, last = np.searchsorted(below, cut, "right"), BINS - np.searchsorted(above, cut, "right")
-        return max(self.lo, (first - BINS // 2) * width), min(self.hi, (last - BINS // 2) * width)
+        first, last = int(np.searchsorted(below, cut, "right")), BINS - int(np.searchsorted(above, cut, "right"))
+        return max(self.lo, (first - BINS // 2) * self.width), min(self.hi, (last - BINS // 2) * self.width)

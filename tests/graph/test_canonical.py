@@ -42,10 +42,9 @@ def test_every_opset_gives_the_same_canonical_network(tmp_path, opset):
     images = np.random.default_rng(1).standard_normal((2, 3, 8, 8))
     np.testing.assert_allclose(evaluate(form, images)["logits"], evaluate(graph, images)["logits"], rtol=1e-9)
     count = ops(form)
-    assert {op: count[op] for op in ("Conv", "Linear", "MatMul", "LayerNormalization", "Gelu", "Softmax", "Add", "Concat")} == {
+    moves = {"Reshape", "Transpose", "Slice"}
+    assert {op: n for op, n in count.items() if op not in moves} == {
         "Conv": 1, "Linear": 9, "MatMul": 4, "LayerNormalization": 5, "Gelu": 2, "Softmax": 2, "Add": 5, "Concat": 1}
-    assert set(count) <= {"Conv", "Linear", "MatMul", "LayerNormalization", "Gelu", "Softmax", "Add", "Concat", "Reshape",
-                          "Transpose", "Slice"}
     products = [node.attributes for node in form.nodes if node.op == "MatMul"]
     assert all(a["transpose_b"] for a in products)
     np.testing.assert_allclose([a["alpha"] for a in products], [0.5, 1, 0.5, 1])
@@ -93,7 +92,8 @@ def tanh_gelu(s, x, cube):
 def test_gelu_is_found_in_every_writing(tmp_path, written_as):
     """Whatever the order of its products, Gelu is one node of the right kind."""
     s = Sketch(13)
-    form = agree(s, GELUS[written_as](s, s.add("Mul", "images", s.constant("three", np.full((1, 3, 1, 1), 3.0)))), tmp_path)
+    x = s.add("Mul", "images", s.constant("three", np.full((1, 3, 1, 1), 3.0)))
+    form = agree(s, GELUS[written_as](s, x), tmp_path)
     (gelu,) = [node for node in form.nodes if node.op == "Gelu"]
     assert ops(form) == {"Mul": 1, "Gelu": 1}
     assert gelu.attributes["approximate"] == ("tanh" if "tanh" in written_as else "none")
@@ -112,7 +112,8 @@ def test_layer_norm_is_found_with_a_product_as_square(tmp_path):
     """Square by Mul, root by Pow, division by Reciprocal: still one node, gamma and beta in it."""
     s = Sketch(13)
     c1, c2 = (s.add("Sub", "images", s.add("ReduceMean", "images", axes=[3])) for _ in range(2))
-    root = s.add("Pow", s.add("Add", s.add("ReduceMean", s.add("Mul", c1, c1), axes=[-1]), s.number(1e-6)), s.number(0.5))
+    variance = s.add("ReduceMean", s.add("Mul", c1, c1), axes=[-1])
+    root = s.add("Pow", s.add("Add", variance, s.number(1e-6)), s.number(0.5))
     y = s.add("Mul", s.add("Mul", s.add("Reciprocal", root), c2), s.weight("g", 8))
     form = agree(s, s.add("Add", s.weight("b", 8), y), tmp_path)
     assert ops(form) == {"LayerNormalization": 1} and form.nodes[0].attributes["epsilon"] == pytest.approx(1e-6)
@@ -134,7 +135,8 @@ def test_softmax_scaling_ends_in_one_place(tmp_path):
     q = s.add("Mul", "images", s.number(0.5))
     k = s.add("Transpose", s.add("Div", "images", s.number(4.0)), perm=[0, 1, 3, 2])
     form = agree(s, s.add("Softmax", s.add("Mul", s.add("MatMul", q, k), s.number(3.0)), axis=-1), tmp_path)
-    assert ops(form) == {"MatMul": 1, "Softmax": 1} and form.nodes[0].attributes == {"alpha": 0.375, "transpose_b": True}
+    assert ops(form) == {"MatMul": 1, "Softmax": 1}
+    assert form.nodes[0].attributes == {"alpha": 0.375, "transpose_b": True}
 
 
 CASES = {
@@ -146,7 +148,8 @@ CASES = {
     "split": (lambda s, x: s.add("Concat", *s.add("Split", x, s.ints(1, 2), outputs=2, axis=1)[::-1], axis=1),
               {"Slice": 2, "Concat": 1}),
     "gather": (lambda s, x: s.add("Gather", x, s.ints(2, 0, -1), axis=1), {"Gather": 1}),
-    "slice": (lambda s, x: s.add("Slice", x, s.ints(1, 2), s.ints(2**62, -1), s.ints(1, 3), s.ints(1, 2)), {"Slice": 2}),
+    "slice": (lambda s, x: s.add("Slice", x, s.ints(1, 2), s.ints(2**62, -1), s.ints(1, 3), s.ints(1, 2)),
+              {"Slice": 2}),
     "padded convolution": (lambda s, x: s.add("Conv", x, s.weight("k", 6, 1, 3, 3), group=3, strides=[2, 1],
                                               pads=[1, 0, 2, 1], dilations=[1, 2]), {"Conv": 1}),
     "pad": (lambda s, x: s.add("Pad", x, s.ints(0, 0, 1, 2, 0, 0, 3, 0)), {"Pad": 1}),
@@ -214,7 +217,8 @@ def test_all_that_has_no_canonical_form_is_named_at_once():
     assert "Log (a, c)" in str(caught.value) and "Mul of two activations (b)" in str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["vit_d64_l6_mnist_fp32", "vit_d128_l6_cifar10_fp32", "mobilevit_xxs_64_cifar10_fp32"])
+@pytest.mark.parametrize("model", ["vit_d64_l6_mnist_fp32", "vit_d128_l6_cifar10_fp32",
+                                   "mobilevit_xxs_64_cifar10_fp32"])
 def test_trained_networks_keep_their_values(assets, model):
     """Networks from the shared assets; their float32 constants are off by 1e-8 where Gelu is taken apart."""
     graph = load(assets(f"models/{model}.onnx"))

@@ -76,6 +76,34 @@ def test_local_functions_are_inlined(tmp_path):
     assert np.array_equal(evaluate(load(path), images())["logits"], 2 * images())
 
 
+FUSED = {
+    "Gelu": lambda s, x: s.add("Gelu", x, domain="com.microsoft"),
+    "BiasGelu": lambda s, x: s.add("BiasGelu", x, s.weight("b", 8), domain="com.microsoft"),
+    "FastGelu": lambda s, x: s.add("FastGelu", x, s.weight("b", 8), domain="com.microsoft"),
+    "QuickGelu": lambda s, x: s.add("QuickGelu", x, alpha=1.5, domain="com.microsoft"),
+    "FusedMatMul": lambda s, x: s.add("FusedMatMul", x, s.add("Tanh", x), alpha=0.5, transB=1, domain="com.microsoft"),
+    "SkipLayerNormalization": lambda s, x: s.add("SkipLayerNormalization", x, s.add("Tanh", x), s.weight("g", 8),
+                                                 s.weight("b", 8), s.weight("c", 8), epsilon=1e-3,
+                                                 domain="com.microsoft"),
+    "Attention": lambda s, x: s.add("Attention", x, s.weight("w", 8, 24), s.weight("b", 24), num_heads=2,
+                                    domain="com.microsoft"),
+    "MultiHeadAttention": lambda s, x: s.add("MultiHeadAttention", x, s.add("Tanh", x), s.add("Neg", x), num_heads=4,
+                                             domain="com.microsoft"),
+}
+
+
+@pytest.mark.parametrize("op", FUSED)
+def test_what_onnxruntime_fuses_is_taken_apart(need, tmp_path, op):
+    """Operations of com.microsoft compute what onnxruntime does, before and in canonical form."""
+    s = Sketch(17, np.float32)
+    path = written(s.model(FUSED[op](s, "images"), ("n", 6, 8), [helper.make_opsetid("com.microsoft", 1)]), tmp_path)
+    session = need("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((2, 6, 8)).astype(np.float32)
+    expected, graph = session.run(None, {"images": x})[0], load(path)
+    for form in (graph, canonical(graph)):
+        np.testing.assert_allclose(evaluate(form, x)["logits"], expected, rtol=2e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_narrow_weights_are_read_exactly(tmp_path, dtype):
     """Weights of any float type arrive in float64 with the same values."""
@@ -184,6 +212,16 @@ def test_all_unsupported_operations_are_named_at_once(tmp_path):
         load(path)
     for part in ("Einsum (e1, e2)", "LSTM (rnn)", "my.domain.Odd (mine)"):
         assert part in str(caught.value)
+
+
+def test_fused_operations_with_more_to_them_are_refused(tmp_path):
+    """A fused attention with a mask is refused; file, node and input are named."""
+    s = Sketch()
+    x = s.add("Attention", "images", s.weight("w", 8, 24), s.weight("b", 24), s.ints(1, 1), name="a", num_heads=2,
+              domain="com.microsoft")
+    path = written(s.model(x, ("n", 6, 8), [helper.make_opsetid("com.microsoft", 1)]), tmp_path)
+    with pytest.raises(Unsupported, match=r"model.onnx: node a \(Attention of com.microsoft\) uses ints_2"):
+        load(path)
 
 
 @pytest.mark.parametrize("op", ["QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "DynamicQuantizeLinear"])

@@ -1,0 +1,197 @@
+"""What quantizing costs: every recipe under every dialect, against the float network and against a simulation.
+
+    python -m tools.bench.accuracy                              the embedded network, and ViT-Tiny where its files are
+    python -m tools.bench.accuracy --networks digits            the embedded network alone
+    python -m tools.bench.accuracy --recipes int8 --images 64   a part
+
+ViT-Tiny, its calibration and its evaluation images lie in ../shared/assets; without them that part is left out, and said
+so. Columns: images whose class is right, for the float network, the integer program, the simulation (the same grids in
+float64, every result rounded once to the nearest, softmax, GELU and LayerNorm by the program's own formulas) and the
+simulation with the real functions instead; images whose class is the float network's, all of them and those where its
+margin is above 0.25, each with how many there are; the signal-to-noise ratio of the logits in dB. Then the requirements.
+"""
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # images are split over threads; read before NumPy is imported
+
+import argparse  # noqa: E402
+import csv  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+from hashlib import sha256  # noqa: E402
+from pathlib import Path  # noqa: E402
+from time import perf_counter  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+import refq  # noqa: E402
+from refq import dialects, embedded, recipes  # noqa: E402
+from refq.graph.calibrate import choose, observe  # noqa: E402
+from refq.graph.evaluate import evaluate  # noqa: E402
+from refq.graph.quantize import admit, quantize  # noqa: E402
+from refq.load.images import images as pictures  # noqa: E402
+from tools.bench.simulate import simulate  # noqa: E402
+
+ASSETS = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "assets"
+MODEL, PICTURES = ASSETS / "models" / "vit_tiny_p16_224_imagenet_fp32.onnx", ASSETS / "images" / "imagenet"
+MARGIN = 0.25
+
+
+@dataclass
+class Source:
+    """A float network, images with their classes, and images to calibrate on."""
+
+    name: str
+    network: object
+    images: np.ndarray
+    labels: np.ndarray
+    calibration: np.ndarray
+
+
+def digits(count):
+    images = embedded.as_input(embedded.images())[:count]
+    return Source("digits", refq.load(embedded.network()), images, embedded.labels()[:count],
+                  embedded.as_input(embedded.calibration()))
+
+
+def vit_tiny(count):
+    if not MODEL.exists():
+        return print("ViT-Tiny: ../shared/assets is absent; left out\n")
+    shape, way = (3, 224, 224), {"mean": 0.5, "deviation": 0.5, "crop": 0.9}
+    with open(PICTURES / "evaluation" / "labels.csv", newline="") as file:
+        classes = {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
+    labels = np.array([classes[name] for name in sorted(classes)])
+    evaluation, calibration = (pictures(PICTURES / part, shape, **way) for part in ("evaluation", "calibration"))
+    if len(labels) != len(evaluation):
+        raise SystemExit(f"{PICTURES}/evaluation: {len(evaluation)} pictures, and labels.csv names {len(labels)}")
+    return Source("ViT-Tiny", refq.load(MODEL), evaluation[:count], labels[:count], calibration)
+
+
+SOURCES = {"digits": digits, "vit": vit_tiny}
+
+
+def split(function, images, threads, at_once):
+    """`function` of parts of the images over threads, joined: (n classes)."""
+    parts = [images[i:i + at_once] for i in range(0, len(images), at_once)]
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(function, parts))).reshape(len(images), -1)
+
+
+def noise(true, got):
+    return 10 * np.log10((true ** 2).sum() / max(((true - got) ** 2).sum(), 1e-300))
+
+
+def identity(program):
+    """What decides the simulation of a program: weights, grids and the operations that it takes as they are."""
+    said = [sha256(c.tobytes()).hexdigest() for n, c in program.constants.items() if program.tensors[n].grid]
+    said += [str(t.grid.describe()) for n, t in program.tensors.items() if t.grid and n not in program.constants]
+    said += [str((s.op, s.row)) for s in program.steps if s.op in ("shiftmax", "shiftgelu", "ilayernorm", "table")]
+    return sha256("".join(said).encode()).hexdigest()
+
+
+class Bench:
+    """One network: its float logits, and a line for each recipe and dialect."""
+
+    def __init__(self, source, threads):
+        self.source, self.threads, self.simulated = source, threads, {}
+        network = source.network
+        self.at_once = 16 if source.images[0].size < 1000 else 1
+        output = network.outputs[0]
+        self.exact = split(lambda part: evaluate(network, part)[output], source.images, threads, self.at_once)
+        top = np.sort(self.exact, 1)
+        self.wide = top[:, -1] - top[:, -2] > MARGIN
+        self.ranges = {}
+
+    def observed(self, names):
+        """The ranges of every recipe, over threads."""
+        calibration = admit(self.source.network, self.source.calibration)
+        with ThreadPoolExecutor(self.threads) as pool:
+            found = pool.map(lambda name: observe(self.source.network, calibration, recipes.load(name)), names)
+            self.ranges = dict(zip(names, found))
+
+    def right(self, logits):
+        return int((logits.argmax(1) == self.source.labels).sum())
+
+    def agree(self, logits):
+        return logits.argmax(1) == self.exact.argmax(1)
+
+    def simulation(self, program, exact):
+        key = identity(program), exact
+        if key not in self.simulated:
+            self.simulated[key] = split(lambda part: simulate(program, part, exact), self.source.images, self.threads,
+                                        self.at_once)
+        return self.simulated[key]
+
+    def line(self, recipe, dialect):
+        """The figures of one recipe under one dialect, as a dict."""
+        started = perf_counter()
+        recipe, dialect = recipes.load(recipe), dialects.load(dialect)
+        grids = choose(self.source.network, self.ranges[recipe.name], recipe, dialect)
+        program = quantize(self.source.network, None, recipe, dialect, grids)
+        codes = program.run(program.encode(self.source.images), threads=self.threads)[program.outputs[0]]
+        integer = program.decode(codes).reshape(len(codes), -1)
+        nearest, real = (self.simulation(program, exact) for exact in (False, True))
+        same = self.agree(integer)
+        return {"recipe": recipe.name, "dialect": dialect.name, "float": self.right(self.exact),
+                "integer": self.right(integer), "simulation": self.right(nearest), "real": self.right(real),
+                "agree": int(same.sum()), "agree_simulation": int(self.agree(nearest).sum()),
+                "agree_wide": int(same[self.wide].sum()), "noise": noise(self.exact, integer),
+                "noise_simulation": noise(self.exact, nearest), "noise_real": noise(self.exact, real),
+                "missed": np.flatnonzero(self.wide & ~same).tolist(), "seconds": perf_counter() - started}
+
+
+def requirements(name, images, lines):
+    """(text, met) of what must hold of the lines of a network; shares are of the images run."""
+    for f in lines:
+        where = f"{name}, {f['recipe']}, {f['dialect']}"
+        lost = f["float"] - f["integer"]
+        most = {"int8": 2, "w4a8": 7}.get(f["recipe"]) if name == "digits" else None
+        if most is not None:
+            yield f"{where}: loses {lost} images against float; at most {most}", lost <= most
+        if name == "ViT-Tiny" and (f["recipe"], f["dialect"]) == ("int8", "tflite"):
+            yield f"{where}: agreement {f['agree'] / images:.1%}; at least 86 %", f["agree"] >= 0.86 * images
+        worse = f["simulation"] - f["integer"]
+        yield f"{where}: {worse} images fewer right than the simulation; at most 2", worse <= 2
+        if f["recipe"] == "w8a16":
+            yield f"{where}: images with a margin above {MARGIN} that disagree: {f['missed'] or 'none'}", not f["missed"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
+    parser.add_argument("--recipes", nargs="+", default=list(recipes.names()))
+    parser.add_argument("--dialects", nargs="+", default=list(dialects.names()))
+    parser.add_argument("--images", type=int, help="only the first so many evaluation images")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    a = parser.parse_args()
+    met = []
+    for source in filter(None, (SOURCES[name](a.images) for name in a.networks)):
+        started = perf_counter()
+        bench = Bench(source, a.threads)
+        bench.observed(a.recipes)
+        images, wide = len(source.images), int(bench.wide.sum())
+        print(f"{source.name}: {images} images, float network {bench.right(bench.exact)} right "
+              f"({bench.right(bench.exact) / images:.1%}), {wide} with a margin above {MARGIN}; "
+              f"evaluated and calibrated in {perf_counter() - started:.0f} s")
+        print(f"{'':14} {'right':-^33} {'same class as float':-^26} {'logits, dB':-^20}")
+        print(f"{'recipe':6} {'dialect':7} {'float':>5} {'integer':>8} {'simulated':>9} {'with real':>9} "
+              f"{'integer':>9} {'simulated':>9} {'wide':>7} {'integer':>7} {'sim.':>6} {'real':>5} {'s':>5}")
+        lines = []
+        for recipe in a.recipes:
+            for dialect in a.dialects:
+                try:
+                    lines.append(f := bench.line(recipe, dialect))
+                except refq.RefqError as e:
+                    print(f"{recipe:6} {dialect:7} {e}")
+                    continue
+                print(f"{recipe:6} {dialect:7} {f['float']:5d} {f['integer']:8d} {f['simulation']:9d} {f['real']:9d} "
+                      f"{f['agree']:4d} {f['agree'] / images:4.0%} {f['agree_simulation']:9d} {f['agree_wide']:7d} "
+                      f"{f['noise']:7.1f} {f['noise_simulation']:6.1f} {f['noise_real']:5.1f} {f['seconds']:5.0f}", flush=True)
+        print()
+        met += requirements(source.name, images, lines)
+    for text, holds in met:
+        print(f"{'met    ' if holds else 'NOT MET'}  {text}")
+
+
+if __name__ == "__main__":
+    main()
