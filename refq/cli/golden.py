@@ -10,7 +10,6 @@ from refq import dialects, embedded, recipes
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
 from refq.graph.quantize import quantize
-from refq.grids.affine import from_description
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.record import record, refuse_occupied

@@ -1,14 +1,14 @@
 """Builder: collects the tensors, constants and steps of a Program while a float graph is lowered.
 
-Tensors lose their batch axis on the way: `place[name]` says where it was in the graph. Which operation plays a role, and
-under which row, is the dialect's; nothing here asks which dialect that is.
+Tensors lose their batch axis on the way. Which operation plays a role, and under which row, is the dialect's; nothing here
+asks which dialect that is.
 """
 from dataclasses import fields, replace
 
 import numpy as np
 
 from refq import ops
-from refq.errors import IllFormed, Unsupported
+from refq.errors import IllFormed
 from refq.graph.calibrate import grid
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
@@ -16,13 +16,12 @@ from refq.graph.program import Program, Step, Tensor
 
 
 class Builder:
-    """Collects tensors, constants and steps; knows the float graph, the grids and where batch axes were."""
+    """Collects tensors, constants and steps; knows the float graph and the grids."""
 
     def __init__(self, graph, grids, recipe, dialect):
         self.graph, self.grids, self.recipe, self.dialect = graph, grids, recipe, dialect
         self.groups = Groups(graph)
         self.tensors, self.constants, self.steps, self.used = {}, {}, [], {}
-        self.place = dict.fromkeys(graph.inputs, 0)
         weighted = [n.name for n in graph.nodes if n.op in ("Linear", "Conv")]
         self.edges = {*weighted[:1], *weighted[-1:]}
         for name in graph.inputs:
@@ -32,16 +31,8 @@ class Builder:
         return self.grids[self.groups.of[name]]
 
     def shape(self, name):
-        """The shape of one image."""
-        shape, at = tuple(self.graph.shapes[name]), self.place[name]
-        return shape[:at] + shape[at + 1:]
-
-    def axis(self, name, axis):
-        """An axis of the graph's tensor as an axis of one image."""
-        axis, at = axis % len(self.graph.shapes[name]), self.place[name]
-        if axis == at:
-            raise Unsupported(f"tensor {name}: an operation along the batch axis; refq runs images one by one")
-        return axis - (axis > at)
+        """The shape of one image: without the batch axis, which comes first in canonical graphs."""
+        return tuple(self.graph.shapes[name][1:])
 
     def tensor(self, name, shape, grid, role, width=None):
         self.tensors[name] = Tensor(name, tuple(shape), width or grid.width, grid, role)

@@ -34,9 +34,8 @@ def lower(graph, grids, recipe, dialect):
 def linear(b, node):
     x = b.factor(node.inputs[0])
     weight = b.graph.constants[node.inputs[1]]
-    bias = b.graph.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
+    bias = b.graph.constants[node.inputs[2]]
     out = node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     product(b, node, "matmul", x, weight, bias, b.shape(out))
     tensor = b.tensors[f"{node.name}.acc"]
     b.rescale(f"{node.name}.rescale", tensor.name, out, b.grid_of(out), tensor.grid.scale)
@@ -51,28 +50,20 @@ def product(b, node, role, x, weight, bias, shape, **row):
     acc = b.dialect.accumulator(x.width.bits)
     units = np.float64(x.grid.scale) * w.scale.astype(np.float64)
     counts = Affine(acc, units, np.zeros(len(weight), np.int64), axis=0)
-    if bias is not None:
-        over = np.abs(bias) / units > acc.hi
-        if over.any():
-            raise IllFormed(f"{node.name}: the bias of output channel {int(np.argmax(over))} does not fit {acc} at the scale "
-                            f"of its products ({units[np.argmax(over)]:g}); a recipe with wider weights may do")
-        bias = counts.encode(bias, b.dialect.encode)
+    over = np.abs(bias) / units > acc.hi
+    if over.any():
+        raise IllFormed(f"{node.name}: the bias of output channel {int(np.argmax(over))} does not fit {acc} at the scale of its "
+                        f"products ({units[np.argmax(over)]:g}); calibrate with a wider range, or take narrower weights")
     last = Affine(acc, units, np.zeros(len(weight), np.int64), axis=len(shape) - 1)
     b.step(node.name, role, {"x": x.name}, [(f"{node.name}.acc", shape, last, "accumulator")],
            {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": acc, **row},
-           {"w": (w, "weight"), "bias": (counts, "bias")}, w=w.encode(weight, b.dialect.encode), bias=bias, zx=zero_of(x), zw=0)
+           {"w": (w, "weight"), "bias": (counts, "bias")}, w=w.encode(weight, b.dialect.encode),
+           bias=counts.encode(bias, b.dialect.encode), zx=zero_of(x), zw=0)
 
 
 def matmul(b, node):
-    left, right = node.inputs
-    if left in b.graph.constants or right in b.graph.constants:
-        raise Unsupported(f"node {node.name}: a product with a constant that is no weight matrix")
+    x, w = (b.tensors[b.factor(name)] for name in node.inputs)
     out = node.outputs[0]
-    x, w = b.tensors[b.factor(left)], b.tensors[b.factor(right)]
-    b.place[out] = b.place[left]
-    if not node.attributes.get("transpose_b"):
-        axes = len(w.shape)
-        w = turned(b, f"{node.name}.turn", w, (*range(axes - 2), axes - 1, axes - 2))
     if x.shape[:-2] != w.shape[:-2]:
         raise Unsupported(f"node {node.name}: a product of {x.shape} with {w.shape}, whose leading axes differ")
     acc = b.dialect.accumulator(max(x.width.bits, w.width.bits))
@@ -85,12 +76,9 @@ def matmul(b, node):
 
 def conv(b, node):
     x = b.tensors[b.factor(node.inputs[0])]
-    if b.place[node.inputs[0]] != 0 or len(x.shape) != 3:
-        raise Unsupported(f"node {node.name}: a convolution over {len(x.shape) - 1} axes; two are supported")
     weight = b.graph.constants[node.inputs[1]].transpose(0, 2, 3, 1)
-    bias = b.graph.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
+    bias = b.graph.constants[node.inputs[2]]
     out, a = node.outputs[0], node.attributes
-    b.place[out] = 0
     m, oh, ow = b.shape(out)
     last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
     product(b, node, "conv2d", last.name, weight, bias, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
@@ -103,7 +91,6 @@ def conv(b, node):
 def add(b, node):
     left, right = node.inputs
     out = node.outputs[0]
-    b.place[out] = b.place[left if left in b.tensors else right]
     x, y = (addend(b, node, name, out) for name in (left, right))
     if x.shape != y.shape:
         raise Unsupported(f"node {node.name}: adds {x.shape} and {y.shape}; refq adds tensors of one shape")
@@ -115,13 +102,23 @@ def add(b, node):
            sb=float(y.grid.scale), zb=zero_of(y), so=float(result.scale), zo=int(result.zero))
 
 
+def multiply(b, node):
+    """By a constant, one for all or one for each channel: another scale, so a rescale."""
+    x, by, out = b.tensors[node.inputs[0]], b.graph.constants[node.inputs[1]], node.outputs[0]
+    if by.size != 1 and by.shape != (1,) * (by.ndim - 1) + x.shape[-1:]:
+        raise Unsupported(f"node {node.name}: multiplies by a constant of shape {by.shape}; one number, or one for each channel "
+                          "of the last axis, is supported")
+    if (by < 0).any():
+        raise Unsupported(f"node {node.name}: multiplies by a negative constant; fold it into the weights before")
+    b.rescale(node.name, x.name, out, b.grid_of(out), float(x.grid.scale) * by.reshape(-1), zero_of(x))
+
+
 def addend(b, node, name, out):
     """A tensor that is added; a constant one is spread over the sum's shape and put on a grid of its own."""
     if name in b.tensors:
         return b.tensors[name]
     values = b.graph.constants[name]
-    at = b.place[out] + values.ndim - len(b.graph.shapes[out])
-    values = np.broadcast_to(np.take(values, 0, at) if at >= 0 else values, b.shape(out))
+    values = np.broadcast_to(values, (1, *b.shape(out)))[0]
     grid = symmetric(b.grid_of(out).width, np.abs(values).max(), narrow=False)
     b.constant(f"{node.name}.{name}", grid.encode(values, b.dialect.encode), grid.width, grid, "weight")
     return b.tensors[f"{node.name}.{name}"]
@@ -129,9 +126,6 @@ def addend(b, node, name, out):
 
 def softmax(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
-    if b.axis(out, node.attributes.get("axis", -1)) != len(x.shape) - 1:
-        raise Unsupported(f"node {node.name}: a softmax over axis {node.attributes['axis']}; the last one is supported")
     own(b, node, "softmax", x, out, {"q": x.width}, {"x": x.grid.scale}, scale=float(x.grid.scale), zero=zero_of(x))
 
 
@@ -151,17 +145,14 @@ def own(b, node, role, x, out, widths, scales, *parameters, **build):
 
 def layernorm(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     gamma = b.graph.constants[node.inputs[1]]
-    beta = b.graph.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else np.zeros_like(gamma)
-    eps = node.attributes.get("epsilon", 1e-5)
+    beta, eps = b.graph.constants[node.inputs[2]], node.attributes["epsilon"]
     own(b, node, "layernorm", x, out, {"q": x.width}, {"x": x.grid.scale, "gamma": gamma, "beta": beta}, gamma, beta,
         scale=float(x.grid.scale), zero=zero_of(x), gamma=gamma, beta=beta, eps=eps)
 
 
 def gelu(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     role = "gelu_wide" if x.width.bits > 8 else "gelu"
     if hasattr(ops.load(b.dialect.role(role).op), "result"):
         own(b, node, "gelu", x, out, {"q": x.width}, {"x": x.grid.scale}, scale=float(x.grid.scale), zero=zero_of(x))
@@ -183,15 +174,19 @@ def function_of(node):
     if node.op == "Swish" and a.get("alpha", 1.0) != 1.0:
         steep = Decimal(a["alpha"])
         return lambda x: x * functions.sigmoid(steep * x)
+    if node.op == "LeakyRelu":
+        leak = Decimal(a["alpha"])
+        return lambda x: x if x >= 0 else leak * x
     if node.op == "HardSigmoid":
         slope, middle = Decimal(a.get("alpha", 0.2)), Decimal(a.get("beta", 0.5))
         return lambda x: min(max(slope * x + middle, Decimal(0)), Decimal(1))
+    if node.op in ("Abs", "Sqrt"):
+        return abs if node.op == "Abs" else lambda x: max(x, Decimal(0)).sqrt()
     return {"Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Erf": "erf", "Swish": "silu", "HardSwish": "hard_swish"}[node.op]
 
 
 def unary(b, node):
     x, out = b.tensors[b.factor(node.inputs[0])], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     tabled(b, node, "table", x, out, function_of(node))
 
 
@@ -205,7 +200,6 @@ def clip(b, node):
 
 def clipped(b, node, lo, hi):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     lo, hi = (int(x.grid.encode(np.array(v, np.float64), b.dialect.encode)) for v in (lo, hi))
     b.step(node.name, "clip", {"q": x.name}, [(out, x.shape, x.grid, "activation")], {"x": x.grid.scale},
            {"q": x.width}, lo=lo, hi=hi)
@@ -213,9 +207,7 @@ def clipped(b, node, lo, hi):
 
 def mean(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    at = b.place[node.inputs[0]]
-    b.place[out] = at - sum(a % len(b.graph.shapes[node.inputs[0]]) < at for a in node.attributes["axes"])
-    axes = sorted(b.axis(node.inputs[0], a) for a in node.attributes["axes"])
+    axes = [a - 1 for a in node.attributes["axes"]]
     kept = [a for a in range(len(x.shape)) if a not in axes]
     count = int(np.prod([x.shape[a] for a in axes]))
     rest = tuple(x.shape[a] for a in kept)
@@ -232,13 +224,12 @@ def mean(b, node):
 
 def argmax(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.place[out] = b.place[node.inputs[0]]
     b.step(node.name, "argmax", {"q": x.name}, [(out, x.shape[:-1], None, "output")], {}, {"q": x.width})
 
 
 lowered = {
-    "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Softmax": softmax, "LayerNormalization": layernorm,
+    "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Mul": multiply, "Softmax": softmax, "LayerNormalization": layernorm,
     "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax, "Transpose": transpose,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,
-    **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Swish", "HardSwish", "HardSigmoid"), unary),
+    **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Abs", "Sqrt", "Swish", "HardSwish", "HardSigmoid", "LeakyRelu"), unary),
 }

@@ -1,7 +1,5 @@
-"""Moves: how the float operations that only move data are lowered to `arrange`, and where the batch axis goes."""
+"""Moves: how the float operations that only move data are lowered to `arrange`. Shapes and axes lose the batch."""
 from dataclasses import replace
-
-import numpy as np
 
 from refq.errors import Unsupported
 
@@ -22,62 +20,44 @@ def moved(b, name, sources, result, shape, moves):
 
 
 def transpose(b, node):
-    x, out = node.inputs[0], node.outputs[0]
-    order = node.attributes["perm"]
-    b.place[out] = order.index(b.place[x])
-    rest = [b.axis(x, a) for a in order if a != b.place[x]]
-    moved(b, node.name, [x], out, b.shape(out), [("transpose", tuple(rest))])
+    order = tuple(a - 1 for a in node.attributes["perm"][1:])
+    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [("transpose", order)])
 
 
 def reshape(b, node):
-    """The batch axis is 1 long: it stays where as many numbers lie before it, or goes to the front."""
-    x, out = node.inputs[0], node.outputs[0]
-    before, after = b.graph.shapes[x], b.graph.shapes[out]
-    if 1 not in after:
-        raise Unsupported(f"node {node.name}: a reshape to {after} that leaves no batch axis; refq runs images one by one")
-    lead = int(np.prod(before[:b.place[x]]))
-    fits = [i for i, size in enumerate(after) if size == 1 and int(np.prod(after[:i])) == lead]
-    if not fits:
-        raise Unsupported(f"node {node.name}: a reshape from {before} to {after} that mixes images")
-    b.place[out] = fits[0]
-    moved(b, node.name, [x], out, b.shape(out), [("reshape", b.shape(out))])
+    shape = b.shape(node.outputs[0])
+    moved(b, node.name, node.inputs, node.outputs[0], shape, [("reshape", shape)])
 
 
 def slices(b, node):
-    x, out, a = node.inputs[0], node.outputs[0], node.attributes
-    b.place[out] = b.place[x]
-    moved(b, node.name, [x], out, b.shape(out), [("slice", b.axis(x, a["axis"]), a["start"], a["stop"], a["step"])])
+    a = node.attributes
+    move = ("slice", a["axis"] - 1, a["start"], a["stop"], a["step"])
+    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [move])
 
 
 def gather(b, node):
-    x, out, a = node.inputs[0], node.outputs[0], node.attributes
-    b.place[out] = b.place[x]
-    moved(b, node.name, [x], out, b.shape(out), [("gather", b.axis(x, a["axis"]), tuple(a["indices"]))])
+    move = ("gather", node.attributes["axis"] - 1, tuple(node.attributes["indices"]))
+    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [move])
 
 
 def concat(b, node):
-    out = node.outputs[0]
-    live = next((n for n in node.inputs if n in b.tensors), None)
-    if live is None:
-        raise Unsupported(f"node {node.name}: joins constants only")
-    b.place[out] = b.place[live]
-    sources = []
+    """Constants among the parts are put on the grid of the whole."""
+    out, sources = node.outputs[0], []
+    grid = b.grid_of(out)
     for name in node.inputs:
         if name in b.graph.constants:
-            values, name = b.graph.constants[name].take(0, b.place[out]), f"{node.name}.{name}"
-            b.constant(name, b.grid_of(out).encode(values, b.dialect.encode), b.grid_of(out).width, b.grid_of(out), "weight")
+            codes, name = grid.encode(b.graph.constants[name][0], b.dialect.encode), f"{node.name}.{name}"
+            b.constant(name, codes, grid.width, grid, "weight")
         sources.append(name)
-    moved(b, node.name, sources, out, b.shape(out), [("concat", b.axis(out, node.attributes["axis"]))])
+    moved(b, node.name, sources, out, b.shape(out), [("concat", node.attributes["axis"] % len(b.graph.shapes[out]) - 1)])
 
 
 def pad(b, node):
-    x, out, a = node.inputs[0], node.outputs[0], node.attributes
+    a, rank = node.attributes, len(node.attributes["pads"]) // 2
     if a.get("value", 0.0) != 0:
         raise Unsupported(f"node {node.name}: pads with {a['value']}; 0 is supported")
-    b.place[out] = b.place[x]
-    rank = len(a["pads"]) // 2
-    pairs = [(a["pads"][i], a["pads"][rank + i]) for i in range(rank) if i != b.place[x]]
-    moved(b, node.name, [x], out, b.shape(out), [("pad", tuple(pairs))])
+    pairs = tuple((a["pads"][i], a["pads"][rank + i]) for i in range(1, rank))
+    moved(b, node.name, node.inputs[:1], node.outputs[0], b.shape(node.outputs[0]), [("pad", pairs)])
 
 
 def fused(steps, kept):

@@ -26,6 +26,11 @@ def codes_of(tensor, x):
     return (np.rint(x / float(tensor.grid.scale)) + int(tensor.grid.zero)).astype(tensor.width.dtype)
 
 
+def meaning(grid, codes):
+    """The reals of codes (... c) whose grid has one scale, or one for each channel."""
+    return (codes.astype(np.float64) - grid.zero) * grid.scale
+
+
 def gelu(x):
     """x * Phi(x), with erf by Abramowitz and Stegun 7.1.26: 1.5e-7 of it, far below any grid here."""
     z = np.abs(x) / np.sqrt(2)
@@ -112,7 +117,7 @@ def formula(walk, step, result):
     codes = np.empty(q.shape, gives.width.dtype)
     rest = [c if declared[name].names else int(c) for name, c in zip([n for n in declared if n != "q"], rest)]
     ops.load(step.op).kernel(step.row)(q, *rest, codes)
-    return result.grid.decode(codes)
+    return meaning(result.grid, codes)
 
 
 def or_exact(real):
