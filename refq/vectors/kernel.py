@@ -163,6 +163,7 @@ def bound(kernel, unit, argument, case, results):
         if argument.dtype.kind == "f":
             raise IllFormed(f"{where}: results are codes; {argument.dtype} is not an integer")
         tensor, shape = unit.result(key, where)
+        roomy(unit.program.tensors[tensor], argument, where)
         order = order_of(meaning, len(shape), where)
         results[argument.name] = tensor, shape, order, where
         return argument, order.size(shape, where)
@@ -187,7 +188,19 @@ def source(unit, argument, meaning, key, case, where):
     axes = unit.axes()
     if "size" in meaning or (not meaning and key not in unit.taken and key in axes):
         return np.int64(unit.pick(axes, meaning.get("size", key), where)[0])
+    tensor = unit.pick(unit.taken, key, where)[0]
+    if tensor not in unit.program.constants:
+        roomy(unit.program.tensors[tensor], argument, where)
     return unit.operand(key, case, where)
+
+
+def roomy(tensor, argument, where):
+    """IllFormed where the argument's container does not hold every code of the tensor."""
+    if argument.dtype.kind != "f":
+        ends = np.iinfo(argument.dtype)
+        if not (ends.min <= tensor.width.lo and tensor.width.hi <= ends.max):
+            raise IllFormed(f"{where} is {argument.dtype}, and {tensor.name} holds {tensor.width} codes; name only the units "
+                            "that the kernel is made for, or take a wider container")
 
 
 def order_of(meaning, axes, where):

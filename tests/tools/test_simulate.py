@@ -1,9 +1,12 @@
 """The simulation that tools/bench/accuracy.py compares with computes what the program means, up to one rounding a step."""
+from math import erf, sqrt
+
 import numpy as np
 import pytest
 
 from refq import embedded
 from refq.graph.canonical import canonical
+from refq.graph.evaluate import evaluate
 from refq.graph.graph import Graph, Node
 from refq.graph.quantize import quantize
 from refq.load.network import load
@@ -33,25 +36,20 @@ def convolutional():
 
 def far(program, images):
     """By operation: the largest distance in codes between a step of the program and the simulated step on the same input."""
-    walk, found = Walk(program, images, exact=False), {}
-    live = dict(walk.live)
+    found = {}
+    for image in images[:, None]:
+        walk, codes = Walk(program, image), program.encode(image)
+        live = {program.inputs[0]: meaning(program.tensors[program.inputs[0]].grid, codes)}
 
-    def reals(name, codes):
-        grid = program.tensors[name].grid
-        return meaning(grid, codes) if grid else codes
+        def step_alone(step, name, codes, walk=walk, live=live):
+            grid = program.tensors[name].grid
+            walk.live = {n: live[n] for n in step.inputs.values() if n in live}
+            walk.run(step)
+            live[name] = meaning(grid, codes) if grid else codes
+            off = np.abs((walk.live[name] - live[name]) / (grid.scale if grid else 1)).max()
+            found[step.op] = max(found.get(step.op, 0), off)
 
-    def step_alone(step, name, codes):
-        taken = {*step.inputs.values()} - {*program.constants}
-        walk.live = {n: live[n] for n in taken}
-        walk.run(step)
-        live[name] = reals(name, codes)
-        unit = np.asarray(program.tensors[name].grid.scale) if program.tensors[name].grid else 1
-        off = np.abs((walk.live[name] - live[name]) / unit).max()
-        found[step.op] = max(found.get(step.op, 0), off)
-
-    codes = program.encode(images)
-    live[program.inputs[0]] = reals(program.inputs[0], codes)
-    program.run(codes, watch=step_alone)
+        program.run(codes, watch=step_alone)
     return found
 
 
@@ -92,7 +90,6 @@ def test_real_functions_take_the_place_of_formulas(digits):
     network, images = digits
     program = quantize(network, embedded.as_input(embedded.calibration()[:64]), "w8a16", "ivit")
     formula, exact = simulate(program, images), simulate(program, images, exact=True)
-    from refq.graph.evaluate import evaluate
     true = evaluate(network, images)[network.outputs[0]]
     assert np.abs(exact - true).max() < np.abs(formula - true).max()
     assert (exact.argmax(1) == true.argmax(1)).all()
@@ -100,7 +97,6 @@ def test_real_functions_take_the_place_of_formulas(digits):
 
 def test_the_real_gelu_is_near_enough():
     """Its erf is good to 2e-7."""
-    from math import erf, sqrt
     x = np.linspace(-8, 8, 1001)
     true = [v * (1 + erf(v / sqrt(2))) / 2 for v in x]
     np.testing.assert_allclose(gelu(x), true, rtol=0, atol=1e-6)

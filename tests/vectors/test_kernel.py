@@ -29,7 +29,10 @@ def pack(tmp_path_factory):
 @pytest.fixture
 def place(tmp_path):
     """A folder with the kernels, where they can be built."""
-    return Path(shutil.copytree(KERNELS, tmp_path / "kernels"))
+    folder = Path(shutil.copytree(KERNELS, tmp_path / "kernels"))
+    toml = folder / "kernel.toml"
+    toml.write_text(toml.read_text().replace("*.fc1", "*fc?"))          # the small program has two such layers
+    return folder
 
 
 def changed(place, *swaps, name="kernel.toml"):
@@ -50,6 +53,15 @@ def test_right_kernel_passes(pack, place):
     assert [v.step for v in report.verdicts] == ["fc1 + fc1.rescale", "fc2 + fc2.rescale"]
     assert [v.pack.total for v in report.verdicts] == [6 * 30, 6 * 50]
     assert str(report).startswith("PASS")
+
+
+@needs_gcc
+def test_a_container_too_narrow_is_refused(pack, place):
+    """An int8 pointer for sums of 32 bits is refused before anything runs."""
+    toml = place / "kernel.toml"
+    toml.write_text(toml.read_text() + '\n[arguments.y]\noperand = "acc"\n')
+    with pytest.raises(IllFormed, match="'y' is int8, and .* holds i32 codes"):
+        verify_kernel(pack, toml)
 
 
 @needs_gcc

@@ -30,7 +30,7 @@ from refq.graph.calibrate import choose, observe  # noqa: E402
 from refq.graph.evaluate import evaluate  # noqa: E402
 from refq.graph.quantize import admit, quantize  # noqa: E402
 from refq.load.images import images as pictures  # noqa: E402
-from tools.bench.simulate import simulate  # noqa: E402
+from tools.bench.simulate import constants, simulate  # noqa: E402
 
 ASSETS = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "assets"
 MODEL, PICTURES = ASSETS / "models" / "vit_tiny_p16_224_imagenet_fp32.onnx", ASSETS / "images" / "imagenet"
@@ -83,10 +83,13 @@ def noise(true, got):
 
 
 def identity(program):
-    """What decides the simulation of a program: weights, grids and the operations that it takes as they are."""
-    said = [sha256(c.tobytes()).hexdigest() for n, c in program.constants.items() if program.tensors[n].grid]
-    said += [str(t.grid.describe()) for n, t in program.tensors.items() if t.grid and n not in program.constants]
-    said += [str((s.op, s.row)) for s in program.steps if s.op in ("shiftmax", "shiftgelu", "ilayernorm", "table")]
+    """What decides the simulation of a program: codes and grids, and the operations that it takes as they are."""
+    taken = {"shiftmax", "shiftgelu", "ilayernorm", "table"}
+    read = {name for s in program.steps if s.op in taken for name in s.inputs.values()}
+    said = [sha256(c.tobytes()).hexdigest() for n, c in program.constants.items() if program.tensors[n].grid or n in read]
+    said += [str((t.grid.width, t.grid.lo, t.grid.scale.tolist(), t.grid.zero.tolist()))
+             for n, t in program.tensors.items() if t.grid and n not in program.constants]
+    said += [str((s.op, s.row)) for s in program.steps if s.op in taken - {"table"}]
     return sha256("".join(said).encode()).hexdigest()
 
 
@@ -119,8 +122,9 @@ class Bench:
     def simulation(self, program, exact):
         key = identity(program), exact
         if key not in self.simulated:
-            self.simulated[key] = split(lambda part: simulate(program, part, exact), self.source.images, self.threads,
-                                        self.at_once)
+            reals = constants(program)
+            self.simulated[key] = split(lambda part: simulate(program, part, exact, reals), self.source.images,
+                                        self.threads, self.at_once)
         return self.simulated[key]
 
     def line(self, recipe, dialect):

@@ -39,20 +39,23 @@ def gelu(x):
     return x * np.where(x < 0, tail, 2 - tail) / 2
 
 
+def constants(program):
+    """Every constant as reals where its grid says so, else as it is."""
+    grids = {name: program.tensors[name].grid for name in program.constants}
+    return {name: grids[name].decode(c) if grids[name] else c for name, c in program.constants.items()}
+
+
 class Walk:
     """One walk over the steps; `live` maps names to reals (n *shape)."""
 
-    def __init__(self, program, images, exact):
-        self.program, self.exact = program, exact
+    def __init__(self, program, images, exact=False, reals=None):
+        self.program, self.exact, self.reals = program, exact, reals or constants(program)
         name = program.inputs[0]
         self.live = {name: onto(program.tensors[name].grid, np.asarray(images, np.float64))}
         self.images = len(images)
 
     def constant(self, step, operand):
-        """A constant as reals where its grid says so, else as it is."""
-        name = step.inputs[operand]
-        grid, codes = self.program.tensors[name].grid, self.program.constants[name]
-        return grid.decode(codes) if grid else codes
+        return self.reals[step.inputs[operand]]
 
     def data(self, step, operand):
         """An operand that is an activation (or a constant that is joined with some), its leading axes joined."""
@@ -100,7 +103,7 @@ def moved(walk, step, result):
 
 
 def clipped(walk, step, result):
-    lo, hi = (result.grid.decode(walk.constant(step, end)) for end in ("lo", "hi"))
+    lo, hi = (meaning(result.grid, walk.constant(step, end)) for end in ("lo", "hi"))
     return np.clip(walk.data(step, "q"), lo, hi)
 
 
@@ -112,11 +115,10 @@ def formula(walk, step, result):
     """The operation itself, on codes; what its codes stand for."""
     declared = step.row.takes
     q = codes_of(walk.program.tensors[step.inputs["q"]], walk.data(step, "q"))
-    rest = [walk.program.constants[step.inputs[name]] for name in declared if name != "q"]
+    fixed = {name: walk.program.constants[step.inputs[name]] for name in declared if name != "q"}
     gives, = step.row.gives.values()
     codes = np.empty(q.shape, gives.width.dtype)
-    rest = [c if declared[name].names else int(c) for name, c in zip([n for n in declared if n != "q"], rest)]
-    ops.load(step.op).kernel(step.row)(q, *rest, codes)
+    ops.load(step.op).kernel(step.row)(q, *(c if declared[n].names else int(c) for n, c in fixed.items()), codes)
     return meaning(result.grid, codes)
 
 
@@ -137,16 +139,13 @@ simulated = {
 }
 
 
-def simulate(program, images, exact=False, watch=None):
-    """The first output of the program for float images (n *shape), as reals (n *shape). `watch(step, name, reals)` sees
-    every result."""
-    walk = Walk(program, images, exact)
+def simulate(program, images, exact=False, reals=None):
+    """The first output of the program for float images (n *shape), as reals (n *shape). `reals`: what `constants` gave,
+    where it is called more than once."""
+    walk = Walk(program, images, exact, reals)
     last = {name: step for step in program.steps for name in step.inputs.values()}
     for step in program.steps:
         walk.run(step)
-        if watch:
-            for name in step.outputs.values():
-                watch(step, name, walk.live[name])
         for name in {*step.inputs.values()} & {*walk.live}:
             if last[name] is step and name not in program.outputs:
                 del walk.live[name]
