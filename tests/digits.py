@@ -1,13 +1,9 @@
 """The embedded network, quantized once for each recipe and dialect that a test asks for."""
 from functools import cache
-from unittest.mock import patch
 
 from refq import dialects, embedded
 from refq.graph.quantize import quantize
 from refq.load.network import load
-from refq.ops import table
-
-tables = cache(table.build)
 
 
 @cache
@@ -28,9 +24,8 @@ def program(recipe, dialect):
 
 
 def from_grids(grids, recipe, dialect):
-    """The program of these grids; a table of 16-bit codes takes seconds, so equal ones are made once."""
-    with patch.object(table, "build", tables):
-        return quantize(network(), None, recipe, dialect, grids)
+    """The program of these grids."""
+    return quantize(network(), None, recipe, dialect, grids)
 
 
 def codes(program, count=2):

@@ -22,7 +22,9 @@ def both(program, codes):
     """Every result by the kernels; raises where a spec's differs in dtype, shape or any element."""
     seen = {"kernel": {}, "spec": {}}
     for engine, results in seen.items():
-        program.run(codes, engine, watch=lambda step, name, array, results=results: results.setdefault(name, []).append(array.copy()))
+        def keep(step, name, array, results=results):
+            results.setdefault(name, []).append(array.copy())
+        program.run(codes, engine, watch=keep)
     assert seen["kernel"].keys() == seen["spec"].keys()
     for name, parts in seen["kernel"].items():
         for one, other in zip(parts, seen["spec"][name], strict=True):

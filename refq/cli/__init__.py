@@ -1,9 +1,11 @@
 """The command line: parses, calls, prints. Exit status 0 pass, 1 mismatch, 2 cannot run (one sentence on stderr)."""
 import json
 import sys
+from math import isfinite
 
 import click
 
+from refq import __version__
 from refq.errors import IllFormed, RefqError
 
 
@@ -39,6 +41,13 @@ picture_options = [
 
 
 def picture(mean, deviation, crop):
+    """How pictures are prepared; raises IllFormed for numbers that no picture can be prepared by."""
+    if not isfinite(mean):
+        raise IllFormed(f"--mean {mean}: give a finite number")
+    if not (isfinite(deviation) and deviation > 0):
+        raise IllFormed(f"--deviation {deviation}: give a number above 0")
+    if not 0.1 <= crop <= 1:
+        raise IllFormed(f"--crop {crop}: give a share from 0.1 to 1")
     return {"mean": mean, "deviation": deviation, "crop": crop}
 
 
@@ -49,7 +58,7 @@ def pictures(command):
 
 
 @click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="refq")
+@click.version_option(__version__)
 def main():
     """What an integer neural network computes, to the bit; and whether your hardware does the same."""
 

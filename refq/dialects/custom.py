@@ -88,7 +88,8 @@ def register(bits, text):
             return int(bits), made
     except IllFormed:
         pass
-    raise IllFormed(f"[accumulators] has {bits} = {text!r}; write bits of the activations = a signed register, such as 8 = \"i32\"")
+    raise IllFormed(f"[accumulators] has {bits} = {text!r}; write bits of the activations = a signed register, such as "
+                    "8 = \"i32\"")
 
 
 def operation(name, op, old):

@@ -14,8 +14,8 @@ from refq.ints.width import Width
 
 
 def observe(graph, images, recipe, progress=None, **functions):
-    """Group to (lo, hi): what the calibrator of `recipe` makes of the values that `images` (n *shape) give; raises IllFormed for an
-    empty set and for values that are not finite, naming the tensor. `progress(done)` is told of every image."""
+    """Group to (lo, hi): what the calibrator of `recipe` makes of the values that `images` (n *shape) give; raises
+    IllFormed for an empty set and for values that are not finite, naming the tensor. `progress(done)` is told of every image."""
     if not len(images):
         raise IllFormed("the calibration set is empty; give at least one image")
     groups = Groups(graph)
@@ -34,7 +34,8 @@ def observe(graph, images, recipe, progress=None, **functions):
         if name in watched:
             watch(name, np.asarray(graph.constants[name], np.float64))
     for done, image in enumerate(images):
-        evaluate(graph, {graph_input(graph): image[None]}, watch=watch, **functions)
+        with np.errstate(all="ignore"):     # `watch` refuses what is not finite, and names the tensor
+            evaluate(graph, {graph_input(graph): image[None]}, watch=watch, **functions)
         if progress:
             progress(done + 1)
     return {group: quantizer.range() for group, quantizer in seen.items()}
@@ -52,7 +53,11 @@ def choose(graph, ranges, recipe, dialect):
     grids = {}
     for group, role in Groups(graph).role.items():
         if group in ranges:
-            grids[group] = suited(grid(ranges[group], recipe.bits(role), dialect), ENTERS.get(role), dialect, ranges[group])
+            try:
+                affine = grid(ranges[group], recipe.bits(role), dialect)
+            except IllFormed as e:
+                raise IllFormed(f"tensor {group}: {e}") from None
+            grids[group] = suited(affine, ENTERS.get(role), dialect, ranges[group])
     return grids
 
 

@@ -27,7 +27,10 @@ def lower(graph, grids, recipe, dialect):
                           f"supported are {', '.join(sorted(lowered))}")
     builder = Builder(graph, grids, recipe, dialect)
     for node in graph.nodes:
-        lowered[node.op](builder, node)
+        try:
+            lowered[node.op](builder, node)
+        except IllFormed as e:
+            raise e if node.name in str(e) else IllFormed(f"node {node.name}: {e}") from None
     return builder.program()
 
 
@@ -228,8 +231,8 @@ def argmax(b, node):
 
 
 lowered = {
-    "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Mul": multiply, "Softmax": softmax, "LayerNormalization": layernorm,
-    "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax, "Transpose": transpose,
+    "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Mul": multiply, "Softmax": softmax,
+    "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax, "Transpose": transpose,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,
     **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Abs", "Sqrt", "Swish", "HardSwish", "HardSigmoid", "LeakyRelu"), unary),
 }

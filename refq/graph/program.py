@@ -53,7 +53,8 @@ class Step:
 class Program:
     """`steps` in topological order; `tensors` by name; `constants`: the codes of weights, biases and parameters by
     tensor name; `inputs`, `outputs`: tensor names; `dialect`, `recipe`: the names they were made under; `roles`: the
-    operation that plays each role of the dialect that is used, and from whom it is borrowed (or None); `ties`: how images become codes."""
+    operation that plays each role of the dialect that is used, and from whom it is borrowed (or None); `ties`: how
+    images become codes."""
 
     steps: tuple
     tensors: dict
@@ -74,8 +75,9 @@ class Program:
         return tensor.grid.encode(images, self.ties)
 
     def decode(self, codes, name=None):
-        """Codes of an output tensor as float64 values."""
-        return self.tensors[name or self.outputs[0]].grid.decode(codes)
+        """Codes of an output tensor as float64 values; plain integers (of an ArgMax) stand for themselves."""
+        grid = self.tensors[name or self.outputs[0]].grid
+        return grid.decode(codes) if grid is not None else np.asarray(codes, np.float64)
 
     def run(self, inputs, engine="kernel", at=unwatched, watch=None, threads=None):
         """The outputs (name to array) for `inputs`: the codes of the one input (n *shape), or name to codes.
@@ -83,6 +85,14 @@ class Program:
         `engine`: "kernel", or "spec" whose sites report to `at`. `watch(step, name, array)` sees every result, image by
         image in order of the steps. `threads`: over how many images are split (default: one per processor; one where
         somebody watches). Raises IllFormed for codes of a wrong dtype, shape or range, and for an unknown engine.
+
+        >>> import refq
+        >>> from refq import embedded
+        >>> images = embedded.as_input(embedded.images()[:8])
+        >>> program = refq.quantize(refq.load(embedded.network()), images, "int8", "tosa")
+        >>> codes = program.run(program.encode(images))[program.outputs[0]]
+        >>> codes.shape, codes.dtype.name, program.decode(codes).argmax(1).tolist() == embedded.labels()[:8].tolist()
+        ((8, 10), 'int16', True)
         """
         if engine not in ("kernel", "spec"):
             raise IllFormed(f"an engine named {engine!r}; there are kernel and spec")

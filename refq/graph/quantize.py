@@ -23,7 +23,8 @@ def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progr
     >>> import refq
     >>> from refq import embedded
     >>> network = refq.load(embedded.network())
-    >>> program = refq.quantize(network, embedded.calibration()[:32], recipe="int8", dialect="tosa")
+    >>> images = embedded.as_input(embedded.calibration()[:32])
+    >>> program = refq.quantize(network, images, recipe="int8", dialect="tosa")
     >>> len(program.steps) > 50, program.dialect
     (True, 'tosa')
     """

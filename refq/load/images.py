@@ -3,7 +3,9 @@
 Arrays are taken as the network wants them: (n *shape), or one image (*shape) per file of a folder. Pictures are resized
 so that the short side is size / crop, cut at the centre, scaled to 0..1, and normalized by mean and deviation.
 """
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -28,14 +30,13 @@ def array(path):
     """The one array of an .npy or .npz file."""
     try:
         data = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as e:
-        raise Corrupt(f"{path}: not an array file that NumPy reads: {e}") from None
-    if isinstance(data, np.ndarray):
-        return data
-    names = [n for n in data.files if n in ("images", "x", "data")] or data.files
-    if len(names) != 1:
-        raise IllFormed(f"{path}: holds arrays {', '.join(data.files) or '(none)'}; name the one with the images `images`")
-    return data[names[0]]
+        arrays = None if isinstance(data, np.ndarray) else data.files
+        names = [n for n in arrays or () if n in ("images", "x", "data")] or arrays
+        if names is None or len(names) == 1:
+            return data if names is None else data[names[0]]
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error):      # what NumPy says of pickles is no advice
+        raise Corrupt(f"{path}: not an .npy or .npz file of numbers, or damaged; write it with numpy.save") from None
+    raise IllFormed(f"{path}: holds arrays {', '.join(arrays) or '(none)'}; name the one with the images `images`")
 
 
 def fitting(data, shape, path):

@@ -21,8 +21,8 @@ def golden(r):
             by.setdefault(owner, []).append(role)
         lines += [f"borrowed          {', '.join(roles)} from {owner}: not {r['dialect']}'s own" for owner, roles in by.items()]
     e = r["events"]
-    lines += [f"recorded          {r['cases']} cases of {r['steps']} steps, {r['tensors']} tensors each; {r['constants']} constants; "
-              f"{r['bytes']:,} bytes",
+    lines += [f"recorded          {r['cases']} cases of {r['steps']} steps, {r['tensors']} tensors each; "
+              f"{r['constants']} constants; {r['bytes']:,} bytes",
               f"seen              {e['ties']:,} ties, {e['saturations']:,} saturations, {e['wraps']:,} wraps, "
               f"{e['overflows']:,} overflows",
               f"pack hash         {r['pack_hash']}",

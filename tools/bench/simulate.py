@@ -2,14 +2,17 @@
 
 `simulate(program, images)` computes products, sums and means in float64 from the reals that the codes stand for, and
 rounds the result of every rescale and add once, half to even, onto the step's output grid. Softmax, GELU and LayerNorm
-follow the program's own formulas, on codes; with `exact` they are the real functions instead, so that the difference of
-the two is what the formulas cost, and the difference to the integer program is what its arithmetic costs. A table is
-both: the real function, rounded once.
+follow the program's own formulas, on codes; those that `exact` names are the real functions instead, so that the
+difference of the two is what the formulas cost, and the difference to the integer program is what its arithmetic costs. A
+table is both: the real function, rounded once.
 """
 import numpy as np
 
 from refq import ops
 from refq.ops import arrange, batch_matmul, conv2d, ilayernorm, matmul, mean, shiftmax
+
+FORMULAS = "shiftmax", "shiftgelu", "ilayernorm"
+"""The operations that are near a real function by a formula of their own."""
 
 
 def onto(grid, x):
@@ -46,9 +49,9 @@ def constants(program):
 
 
 class Walk:
-    """One walk over the steps; `live` maps names to reals (n *shape)."""
+    """One walk over the steps; `live` maps names to reals (n *shape); `exact`: operations that are real functions."""
 
-    def __init__(self, program, images, exact=False, reals=None):
+    def __init__(self, program, images, exact=(), reals=None):
         self.program, self.exact, self.reals = program, exact, reals or constants(program)
         name = program.inputs[0]
         self.live = {name: onto(program.tensors[name].grid, np.asarray(images, np.float64))}
@@ -123,9 +126,9 @@ def formula(walk, step, result):
 
 
 def or_exact(real):
-    """The formula, or `real(x, step)` of reals x (n c) where the walk asks for exact functions."""
+    """The formula, or `real(x, step)` of reals x (n c) where the walk asks for that."""
     def either(walk, step, result):
-        return real(walk.data(step, "q"), step) if walk.exact else formula(walk, step, result)
+        return real(walk.data(step, "q"), step) if step.op in walk.exact else formula(walk, step, result)
     return either
 
 
@@ -139,9 +142,9 @@ simulated = {
 }
 
 
-def simulate(program, images, exact=False, reals=None):
-    """The first output of the program for float images (n *shape), as reals (n *shape). `reals`: what `constants` gave,
-    where it is called more than once."""
+def simulate(program, images, exact=(), reals=None):
+    """The first output of the program for float images (n *shape), as reals (n *shape). `exact`: some of FORMULAS;
+    `reals`: what `constants` gave, where it is called more than once."""
     walk = Walk(program, images, exact, reals)
     last = {name: step for step in program.steps for name in step.inputs.values()}
     for step in program.steps:

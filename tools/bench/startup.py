@@ -6,6 +6,7 @@
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,13 +25,20 @@ def python(*arguments, **environment):
 
 
 def seconds(*arguments, **environment):
-    started = perf_counter()
+    """(wall, processor) seconds of a fresh Python; the second is what a busy machine leaves alone."""
+    started, used = perf_counter(), processor()
     python(*arguments, **environment)
-    return perf_counter() - started
+    return perf_counter() - started, processor() - used
+
+
+def processor():
+    """Processor seconds of all children that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def golden(folder, cache):
-    """Seconds of `refq golden` into a new folder, with its compiled kernels in `cache`."""
+    """`seconds` of `refq golden` into a new folder, with its compiled kernels in `cache`."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "pack"
     return seconds("-c", MAIN, "golden", "--out", str(out), REFQ_CACHE_DIR=cache)
 
@@ -65,9 +73,10 @@ def main():
                 ("refq --help", [seconds("-c", MAIN, "--help") for _ in range(a.runs)], 0.5),
                 ("refq golden, cold", [golden(folder, cache)], 60),
                 ("refq golden, warm", [golden(folder, cache) for _ in range(max(3, a.runs // 2))], 3)]
-        print(f"{'command':<20} {'runs':>4} {'median s':>9} {'least s':>8} {'goal s':>7}")
+        print(f"{'command':<20} {'runs':>4} {'median s':>9} {'least s':>8} {'processor s':>11} {'goal s':>7}")
         for name, taken, goal in rows:
-            print(f"{name:<20} {len(taken):4d} {median(taken):9.3f} {min(taken):8.3f} {goal or '':>7}")
+            wall, used = zip(*taken)
+            print(f"{name:<20} {len(taken):4d} {median(wall):9.3f} {min(wall):8.3f} {median(used):11.3f} {goal or '':>7}")
         if a.profile:
             print("\nimports (cumulated milliseconds)")
             for taken, module in slow_imports():
