@@ -100,6 +100,11 @@ def figures(exact, integer, labels):
     return made
 
 
+def classes_of(values):
+    """The class of each image: the largest of its values, or the value itself of a network that ends in ArgMax."""
+    return values.argmax(1) if values.shape[1] > 1 else values[:, 0]
+
+
 def described(pack, out, s, report):
     p = pack.program
     activations = [t for t in p.tensors.values() if t.name not in p.constants]

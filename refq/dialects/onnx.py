@@ -2,6 +2,10 @@
 
 y = saturate(round_half_even(acc * scale) + zero point). A function of one code (Gelu) is what DequantizeLinear, the
 function and QuantizeLinear make of it. Softmax and LayerNormalization have no integer form in the standard: borrowed.
+
+Where the standard's prose leaves room, this dialect is exact: a multiplier s_x*s_w/s_y is rounded to float32 once (ONNX
+Runtime rounds the product and the quotient), and an input is quantized by the exact quotient (ONNX Runtime by a float32
+one). So beside a tie the two can differ by one; tests/peers holds the witnesses.
 """
 from refq.dialects import ivit
 from refq.dialects.base import Check, Dialect, Role, exact

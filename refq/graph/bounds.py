@@ -1,13 +1,17 @@
-"""Bounds: the interval of every register that sums, from the actual weights; and the refusal of one that could overflow.
+"""Bounds: the interval of every register that sums or is raised, from the actual weights; and the refusal of one that
+could overflow.
 
 A factor x - zx lies in an interval that holds 0, so every partial sum, in whatever order, lies between the sum of the
 smallest products and the sum of the largest: what is proven for the end is proven on the way.
 """
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 
 from refq.errors import IllFormed
+from refq.ints.multiplier import decode
+from refq.ints.width import I32, Width
 
 
 @dataclass(frozen=True)
@@ -31,55 +35,105 @@ class Bound:
 
 
 def bounds(program):
-    """The Bound of every accumulator of the program, in the order of its steps."""
-    return [Bound(step.name, "acc", step.row.acc, *BOUNDED[step.op](program, step))
-            for step in program.steps if step.op in BOUNDED]
+    """The Bound of every register that sums or is raised, in the order of the steps."""
+    reach = {}
+    for step in program.steps:
+        for register, width, (lo, hi) in BOUNDED.get(step.op, nothing)(program, step, reach):
+            if register in step.outputs:
+                reach[step.outputs[register]] = lo, hi
+            yield Bound(step.name, register, width, lo, hi)
 
 
 def refuse_overflow(program):
-    """Raises IllFormed for the first accumulator that could overflow although its row refuses that."""
+    """Raises IllFormed for the first register that could overflow although its row refuses that."""
     rows = {step.name: step.row for step in program.steps}
     for bound in bounds(program):
         rule = getattr(rows[bound.step], "accumulate", None)
-        if not bound.fits and (rule is None or rule.step == "refuse"):
+        if not bound.fits and (rule is None or rule.overflow == "refuse"):
             lo, hi = np.broadcast_arrays(bound.lo, bound.hi)
             channel = int(np.argmax(np.maximum(hi - bound.width.hi, bound.width.lo - lo)))
-            raise IllFormed(f"step {bound.step}: its accumulator can reach {int(lo.flat[channel])} to {int(hi.flat[channel])} "
-                            f"(channel {channel}), which {bound.width} does not hold and dialect {program.dialect} forbids; "
-                            f"a register of {bound.bits} bits would do")
+            raise IllFormed(f"step {bound.step}: its register {bound.register} can reach {int(lo.flat[channel])} to "
+                            f"{int(hi.flat[channel])} (channel {channel}), which {bound.width} does not hold and dialect "
+                            f"{program.dialect} forbids; {bound.bits} bits would do")
+
+
+def nothing(program, step, reach):
+    return ()
 
 
 def factor(program, step, operand, zero):
-    """The interval of codes less their zero point."""
-    tensor = program.tensors[step.inputs[operand]]
-    zero = int(program.constants[step.inputs[zero]])
-    lo, hi = (tensor.grid.lo, tensor.grid.hi) if tensor.grid else (tensor.width.lo, tensor.width.hi)
-    return min(lo - zero, 0), max(hi - zero, 0)
+    """The interval of codes less their zero point, with 0 in it: of all codes that the width holds."""
+    width, zero = program.tensors[step.inputs[operand]].width, number(program, step, zero)
+    return min(width.lo - zero, 0), max(width.hi - zero, 0)
 
 
-def weighted(program, step):
+def number(program, step, operand):
+    return int(program.constants[step.inputs[operand]])
+
+
+def accumulators(row):
+    """The widths that a sum has to fit: that of the result, and of a register that is emptied into it."""
+    yield "acc", row.acc
+    rule = getattr(row, "accumulate", None)
+    if rule is not None and rule.width != row.acc:
+        yield "partial", rule.width
+
+
+def weighted(program, step, reach):
     """Constant weights (m ...): the sums of the smallest and of the largest products, and the bias."""
     lo, hi = factor(program, step, "x", "zx")
-    w = program.constants[step.inputs["w"]].astype(np.int64)
-    w = (w.reshape(len(w), -1) - program.constants[step.inputs["zw"]].astype(np.int64)[:, None])
+    w = program.constants[step.inputs["w"]]
+    w = w.reshape(len(w), -1).astype(np.int64) - program.constants[step.inputs["zw"]].astype(np.int64)[:, None]
     bias = program.constants[step.inputs["bias"]].astype(np.int64)
     up, down = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
     least, most = up * lo + down * hi, up * hi + down * lo
-    return np.minimum(least, least + bias), np.maximum(most, most + bias)
+    for register, width in accumulators(step.row):
+        yield register, width, (np.minimum(least, least + bias), np.maximum(most, most + bias))
 
 
-def paired(program, step):
+def paired(program, step, reach):
     """Two activations: k times the extreme products."""
     (a, b), (c, d) = factor(program, step, "x", "zx"), factor(program, step, "w", "zw")
     count = program.tensors[step.inputs["x"]].shape[-1]
-    return count * min(a * d, b * c), count * max(a * c, b * d)
+    for register, width in accumulators(step.row):
+        yield register, width, (count * min(a * d, b * c), count * max(a * c, b * d))
 
 
-def summed(program, step):
+def summed(program, step, reach):
     """A mean's sum: r times the extreme codes."""
     lo, hi = factor(program, step, "q", "zq")
     count = program.tensors[step.inputs["q"]].shape[-2]
-    return count * lo, count * hi
+    yield "acc", step.row.acc, (count * lo, count * hi)
 
 
-BOUNDED = {"matmul": weighted, "conv2d": weighted, "batch_matmul": paired, "mean": summed}
+def lifted(program, step, reach):
+    """What is rescaled in two roundings is first raised by 31 - shift bits, where that is positive."""
+    acc, shift = step.inputs["acc"], program.constants[step.inputs["shift"]].astype(np.int64)
+    if step.row.high == "none" or not (shift < 31).any():
+        return
+    width, zero = program.tensors[acc].width, number(program, step, "zin")
+    lo, hi = reach.get(acc, (width.lo, width.hi))
+    up = 1 << np.maximum(31 - shift, 0)
+    yield "lifted", I32, (np.minimum(lo - zero, 0) * up, np.maximum(hi - zero, 0) * up)
+
+
+def joined(program, step, reach):
+    """Two operands that are raised, rescaled and added."""
+    total = [0, 0]
+    for name, zero, mult, shift in (("a", "za", "ma", "sa"), ("b", "zb", "mb", "sb")):
+        ends = [end << step.row.left for end in factor(program, step, name, zero)]
+        yield f"{name}_raised", I32, ends
+        scale = decode(number(program, step, mult), number(program, step, shift))
+        total = [total[0] + floor(ends[0] * scale) - 1, total[1] + ceil(ends[1] * scale) + 1]
+    if step.row.joined:
+        yield "total", I32, total
+
+
+def exponentials(program, step, reach):
+    """A softmax's sum: as many times exp(0) as a row is long. Beyond its register it saturates, and shares are too large."""
+    count, x0 = program.tensors[step.inputs["q"]].shape[-1], number(program, step, "x0")
+    yield "total", Width(step.row.reciprocal + 1), (0, count * -x0 << step.row.n)
+
+
+BOUNDED = {"matmul": weighted, "conv2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted, "add": joined,
+           "shiftmax": exponentials}

@@ -83,4 +83,4 @@ def grid(range_, bits, dialect):
     lo, hi = range_
     if bits in dialect.asymmetric:
         return asymmetric(Width(bits), lo, hi)
-    return symmetric(Width(bits), max(-lo, hi))
+    return symmetric(Width(bits), max(-lo, hi), narrow=False)

@@ -128,37 +128,38 @@ def addend(b, node, name, out):
 
 
 def softmax(b, node):
+    """Rows whose sum the dialect's softmax cannot hold go to the one for wide codes."""
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    own(b, node, "softmax", x, out, {"q": x.width}, {"x": x.grid.scale}, scale=float(x.grid.scale), zero=zero_of(x))
+    part = b.dialect.role("softmax")
+    holds = getattr(ops.load(part.op), "holds", None)
+    wide = x.width.bits > 8 or (holds and not holds(part.row, float(x.grid.scale), x.shape[-1]))
+    registered(b, node, "softmax_wide" if wide else "softmax", x, out, scale=float(x.grid.scale), zero=zero_of(x))
 
 
-def own(b, node, role, x, out, widths, scales, *parameters, **build):
+def registered(b, node, role, x, out, *parameters, **build):
     """An operation whose result counts units of its own: the register, then a rescale onto the grid of `out`."""
-    role = f"{role}_wide" if x.width.bits > 8 and f"{role}_wide" in b.dialect.roles else role
     part = b.dialect.role(role)
-    scale = ops.load(part.op).result(part.row, float(x.grid.scale), *parameters)
-    register = f"{node.name}.own"
-    units = np.asarray(scale, np.float64)
-    axis = len(x.shape) - 1 if units.ndim else None
-    b.step(node.name, role, {"q": x.name}, [(register, x.shape, None, "accumulator")], scales, widths, **build)
-    width = b.tensors[register].width
-    b.tensor(register, x.shape, Affine(width, units, np.zeros(units.shape, np.int64), axis), "accumulator")
-    b.rescale(f"{node.name}.rescale", register, out, b.grid_of(out), units)
+    units = np.asarray(ops.load(part.op).result(part.row, float(x.grid.scale), *parameters), np.float64)
+    raw, axis = f"{node.name}.raw", len(x.shape) - 1 if units.ndim else None
+    scales = {"x": x.grid.scale} | {k: v for k, v in build.items() if k in ("gamma", "beta")}
+    b.step(node.name, role, {"q": x.name}, [(raw, x.shape, None, "accumulator")], scales, {"q": x.width}, **build)
+    b.tensor(raw, x.shape, Affine(b.tensors[raw].width, units, np.zeros(units.shape, np.int64), axis), "accumulator")
+    b.rescale(f"{node.name}.rescale", raw, out, b.grid_of(out), units)
 
 
 def layernorm(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
     gamma = b.graph.constants[node.inputs[1]]
     beta, eps = b.graph.constants[node.inputs[2]], node.attributes["epsilon"]
-    own(b, node, "layernorm", x, out, {"q": x.width}, {"x": x.grid.scale, "gamma": gamma, "beta": beta}, gamma, beta,
-        scale=float(x.grid.scale), zero=zero_of(x), gamma=gamma, beta=beta, eps=eps)
+    registered(b, node, "layernorm", x, out, gamma, beta, scale=float(x.grid.scale), zero=zero_of(x), gamma=gamma, beta=beta,
+               eps=eps)
 
 
 def gelu(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
     role = "gelu_wide" if x.width.bits > 8 else "gelu"
     if hasattr(ops.load(b.dialect.role(role).op), "result"):
-        own(b, node, "gelu", x, out, {"q": x.width}, {"x": x.grid.scale}, scale=float(x.grid.scale), zero=zero_of(x))
+        registered(b, node, role, x, out, scale=float(x.grid.scale), zero=zero_of(x))
     else:
         tabled(b, node, role, x, out, "gelu_tanh" if node.attributes.get("approximate") == "tanh" else "gelu")
 
@@ -232,7 +233,8 @@ def argmax(b, node):
 
 lowered = {
     "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Mul": multiply, "Softmax": softmax,
-    "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax, "Transpose": transpose,
+    "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax,
+    "Transpose": transpose,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,
     **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Abs", "Sqrt", "Swish", "HardSwish", "HardSigmoid", "LeakyRelu"), unary),
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed
+from refq.graph.bounds import refuse_overflow
 from refq.grids.affine import Affine
 from refq.ints.operand import check
 from refq.ints.sites import unwatched
@@ -96,7 +97,10 @@ class Program:
         """
         if engine not in ("kernel", "spec"):
             raise IllFormed(f"an engine named {engine!r}; there are kernel and spec")
+        if threads is not None and threads < 1:
+            raise IllFormed(f"{threads} threads; at least 1 is needed")
         inputs = inputs if isinstance(inputs, dict) else {self.inputs[0]: inputs}
+        inputs = {name: np.asarray(codes) for name, codes in inputs.items()}
         images = self.admit(inputs)
         plan = self.plan(engine)
         threads = 1 if watch or at is not unwatched else threads or cpu_count()
@@ -112,6 +116,8 @@ class Program:
     def admit(self, inputs):
         """The door: every input is there, of the declared dtype, shape and range. Gives the number of images."""
         counts = set()
+        if strange := [name for name in inputs if name not in self.inputs]:
+            raise IllFormed(f"an input {strange[0]!r}; the network takes {', '.join(self.inputs)}")
         for name in self.inputs:
             tensor = self.tensors[name]
             if name not in inputs:
@@ -139,6 +145,7 @@ class Program:
 
     def plan(self, engine):
         if engine not in self.plans:
+            refuse_overflow(self)
             last = {t: i for i, s in enumerate(self.steps) for t in s.inputs.values()}
             keep = {*self.outputs, *self.constants}
             self.plans[engine] = [Call(self, s, engine, [t for t in {*s.inputs.values(), *s.outputs.values()} - keep

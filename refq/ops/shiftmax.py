@@ -60,6 +60,11 @@ def build(row, scale, zero):
     return {"x0": unit(scale, "shiftmax")}
 
 
+def holds(row, scale, count):
+    """Does the sum of a row of `count` codes of `scale` never saturate?"""
+    return count * -unit(scale, "shiftmax") << row.n < 1 << row.reciprocal
+
+
 def fitting(scale):
     """The least scale not below `scale` at which -1 has a code of its own: the formula errs least there."""
     return whole(scale, 1)
