@@ -38,7 +38,8 @@ def run(model, data, out, recipe, dialect, engine, picture):
         write(Path(out), result)
     best = flat.argmax(1)
     classes = best if flat.shape[1] > 1 else flat[:, 0]
-    top = [{"class": int(c), "code": int(flat[i, b]), "value": float(values[i, b])} for i, (b, c) in enumerate(zip(best, classes))]
+    top = [{"class": int(c), "code": int(flat[i, b]), "value": float(values[i, b])}
+           for i, (b, c) in enumerate(zip(best, classes))]
     return {"images": len(images), "network": str(model), "recipe": program.recipe, "dialect": program.dialect,
             "engine": engine, "calibrated": calibrated, "output": name, "shape": list(result.shape), "top": top,
             "out": str(out) if out else None, "seconds": round(perf_counter() - started, 2)}

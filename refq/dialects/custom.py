@@ -11,7 +11,8 @@
     [rescale]                        # a role: fields of its row; `op` puts another operation there
     ties = "half_even"
 
-Unknown tables, fields and values are refused with a sentence that names the file and the field.
+Fields that the tensors of a step decide (widths, shapes, strides) are not a dialect's. They, and unknown tables, fields and
+values, are refused with a sentence that names the file and the field.
 """
 import tomllib
 from dataclasses import fields, replace
@@ -20,7 +21,8 @@ from refq import dialects, ops
 from refq.dialects.base import Role
 from refq.errors import Corrupt, IllFormed, nearest
 from refq.ints import rounding
-from refq.ints.row import from_plain, plain
+from refq.ints.accumulate import Accumulate
+from refq.ints.row import from_plain, plain, stated
 from refq.ints.width import width
 
 PLAIN = ("weights", "activations", "asymmetric", "narrow", "encode", "title", "source", "date")
@@ -107,12 +109,18 @@ def role(roles, name, changed):
     old, changed = roles[name], dict(changed)
     op = operation(name, changed.pop("op", old.op), old.op)
     Row = ops.load(op).Row
-    known = {f.name for f in fields(Row)}
-    for field in changed:
+    known, open_to = {f.name for f in fields(Row)}, stated(Row)
+    for field, value in changed.items():
         if field not in known:
-            raise IllFormed(f"[{name}] has a field {field!r} that {op} does not know: {nearest(field, tuple(sorted(known)))}")
-    start = plain(old.row) if op == old.op else {}
+            there = nearest(field, tuple(sorted(open_to))) if open_to else "it has none"
+            raise IllFormed(f"[{name}] has a field {field!r} that {op} does not know: {there}")
+        if field not in open_to:
+            raise IllFormed(f"[{name}] has {field} = {value!r}, but the tensors of a step decide {field}, not a dialect: leave "
+                            "it out; weights, activations and [accumulators] say which widths there are")
+    start = {k: v for k, v in plain(old.row).items() if op == old.op or k in known and k not in open_to}
     try:
+        if changed.get("accumulate"):       # the register itself is one of [accumulators]
+            start["acc"] = str(from_plain(Accumulate, changed["accumulate"]).result)
         return Role(op, from_plain(Row, start | changed))
     except (TypeError, AttributeError, ValueError) as e:      # IllFormed is a ValueError
         given = ", ".join(f"{k} = {v!r}" for k, v in changed.items())
@@ -131,6 +139,17 @@ def refuse_contradictions(dialect):
     for bits in dialect.asymmetric:
         if bits not in dialect.activations:
             raise IllFormed(f"asymmetric holds {bits} bits, which activations ({dialect.activations}) do not")
+    registers = sorted(map(str, dialect.accumulators.values()))
+    for name, part in dialect.roles.items():
+        rule = getattr(part.row, "accumulate", None)
+        if rule is not None and str(rule.result) not in registers:
+            raise IllFormed(f"[{name}] joins products in {rule.result}, but [accumulators] has {' and '.join(registers)} only")
+    for bits, register in dialect.accumulators.items():
+        if part := dialect.roles.get("rescale" if register.bits <= 32 else "rescale_wide"):
+            try:
+                replace(part.row, acc=register)
+            except IllFormed as e:
+                raise IllFormed(f"[accumulators] has {bits} = {str(register)!r}, but {e}") from None
     for bits in dialect.activations:
         if not any(b >= bits for b in dialect.accumulators):
             raise IllFormed(f"activations of {bits} bits have no accumulator; add {bits} = \"i48\" under [accumulators]")

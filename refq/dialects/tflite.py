@@ -1,7 +1,7 @@
 """TensorFlow Lite, reference kernels in their default build: two roundings, the first half up, the second half away.
 
-Registers of 16x8 products take a 15-bit multiplier and one rounding. GELU of 8-bit codes is a table. TFLite's own softmax and
-MEAN (whose multiplier is divided in integers) come later and it has no LayerNorm: they are borrowed, and so is GELU of
+Registers of 16x8 products take a 15-bit multiplier and one rounding. GELU of 8-bit codes is a table. TFLite's own softmax
+and MEAN (whose multiplier is divided in integers) come later and it has no LayerNorm: they are borrowed, and so is GELU of
 16-bit codes. TFLite quantizes an input by a float32 quotient; here the exact one decides, and they differ in a few in a million.
 """
 from refq.dialects import ivit, onnx, tosa
@@ -24,7 +24,9 @@ dialect = Dialect(
         "add_wide": Role("add", add.Row(left=15, **DOUBLE)),
         "gelu": Role("table", table.Row(ties="half_away")),
         "table": Role("table", table.Row(ties="half_away")),
-    } | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide") | tosa.dialect.borrow("mean"),
+    }
+    | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide")
+    | tosa.dialect.borrow("mean"),
     encode="half_away",
     accumulators={8: I32, 16: I48},
     checks=tuple(

@@ -1,7 +1,8 @@
 """Programs in canonical words: what is stored, hashed and compared, and nothing else.
 
 A description is made of JSON's own kinds, with floats as exact hex; `program_hash` digests the descriptions of all
-steps and tensors and the codes of the constants. Files, versions, dates and names of machines are not part of it.
+steps and tensors and the codes of the constants. Files, versions, dates and names of machines are not part of it. Rows
+leave out what is at its default, so that a field that comes later leaves older programs as they were.
 """
 import json
 from hashlib import sha256
@@ -14,7 +15,7 @@ from refq import grids
 from refq.errors import Corrupt, IllFormed, nearest
 from refq.graph.program import Tensor
 from refq.ints.operand import F32
-from refq.ints.row import plain
+from refq.ints.row import differences
 from refq.ints.width import width
 
 
@@ -68,7 +69,7 @@ def tensor_of(name, words):
 
 def step_words(step):
     """What a step does: its operation, its row, and where its operands come from and its results go."""
-    return {"name": step.name, "op": step.op, "row": plain(step.row),
+    return {"name": step.name, "op": step.op, "row": differences(step.row),
             "inputs": dict(step.inputs), "outputs": dict(step.outputs)}
 
 

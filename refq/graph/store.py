@@ -1,9 +1,9 @@
 """A program on disk: program.onnx beside tensors.safetensors, one copy of the bytes for two standard readers.
 
-program.onnx holds the steps as nodes of the domain `ai.refq` (attributes: the row and the real scales as JSON, the
-names of operands and results in order) and describes the tensors in its metadata. Its initializers are external data:
-each points at exactly one entry of tensors.safetensors. Codes of less than 8 bits lie in int8 or uint8, one each;
-packing them is the business of an export.
+program.onnx holds the steps as nodes of the domain `ai.refq` (attributes: the row, where it is not at its defaults, and
+the real scales as JSON, the names of operands and results in order) and describes the tensors in its metadata. Its
+initializers are external data: each points at exactly one entry of tensors.safetensors. Codes of less than 8 bits lie in
+int8 or uint8, one each; packing them is the business of an export.
 """
 import json
 import os
@@ -174,6 +174,13 @@ def points_right(model, folder):
         raise Corrupt(f"{path}: holds {len(places)} entries for {len(model.graph.initializer)} initializers")
 
 
+def within(stored, row):
+    """Whether a row says what was stored; it may say more."""
+    if isinstance(stored, dict) and isinstance(row, dict):
+        return all(k in row and within(v, row[k]) for k, v in stored.items())
+    return stored == row
+
+
 def step_of(node, path, tensors):
     where = f"{path}: step {node.name!r}"
     if node.domain != DOMAIN or node.op_type not in ops.names():
@@ -193,6 +200,6 @@ def step_of(node, path, tensors):
             raise ValueError(f"{node.op_type} takes {', '.join(row.takes)} and gives {', '.join(row.gives)}")
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise Corrupt(f"{where} cannot be read: {e}; save the program anew") from None
-    if plain(row) != stored:
+    if not within(stored, plain(row)):
         raise Corrupt(f"{where} was saved with the row {stored}, which this version of refq reads as {plain(row)}")
     return Step(node.name, node.op_type, row, inputs, outputs, scales)

@@ -1,11 +1,11 @@
 """accumulate: how products join into one sum.
 
-    exact       the sum is made in 64 bits, and `step` acts once, on the end
-    sequential  one product after the other; `step` acts on every partial sum
-    pairs       products i and i + size join first, `step` acts on their sum, and the pair is added as a product is
-    tiles       `size` products in a row join first, exactly; `step` acts on their sum, and then the same
+    exact       the sum is made in 64 bits, and `overflow` acts once, on the end
+    sequential  one product after the other; `overflow` acts on every partial sum
+    pairs       products i and i + size join first, `overflow` acts on their sum, and the pair is added as a product is
+    tiles       `size` products in a row join first, exactly; `overflow` acts on their sum, and then the same
 
-`step` wraps, saturates or refuses at `width`. Where `spill` is not 0 the register is emptied into a wider one (`into`,
+`overflow` wraps, saturates or refuses at `width`. Where `spill` is not 0 the register is emptied into a wider one (`into`,
 which wraps) after so many additions and at the end. A last pair or tile may be short. Where nothing can overflow all
 orders give the same sum. Products stay below 2**62 in magnitude, and so do exact sums.
 
@@ -31,7 +31,7 @@ class Accumulate(Row):
 
     order: str = choice("exact", "sequential", "pairs", "tiles")
     size: int = 1
-    step: str = choice("wrap", "saturate", "refuse")
+    overflow: str = choice("wrap", "saturate", "refuse")
     width: Width = I32
     spill: int = 0
     into: Width = I32
@@ -41,7 +41,7 @@ class Accumulate(Row):
         if self.size < 1 or self.spill < 0:
             raise IllFormed(f"accumulate: size {self.size} and spill {self.spill}: a pair or tile takes at least 1; a "
                             "register is spilled after at least 1 addition, or never (0)")
-        if self.step != "wrap" and self.width.bits > 63:
+        if self.overflow != "wrap" and self.width.bits > 63:
             raise IllFormed(f"accumulate: a register of {self.width} cannot see that it overflows; let it wrap, or "
                             "take at most 63 bits")
 
@@ -74,7 +74,7 @@ def join(product, count, rule, start, at=unwatched):
     `start` (the bias, or zeros; it gives the shape) lies in the register that lives longest. Sites: `partial`, `pair`
     or `tile`, `spilled`, and `acc`. Raises IllFormed where the rule refuses.
     """
-    hold, width, total = holds[rule.step], rule.width, start
+    hold, width, total = holds[rule.overflow], rule.width, start
     if rule.order == "exact":
         for k in range(count):
             total = at("partial", total + product(k), I64)
@@ -94,22 +94,22 @@ def join(product, count, rule, start, at=unwatched):
 
 
 @cache
-def holder(step, width):
-    """What `step` does to a sum, for kernels: a word of one int64. To refuse is to have it proved by bounds."""
+def holder(overflow, width):
+    """What `overflow` does to a sum, for kernels: a word of one int64. To refuse is to have it proved by bounds."""
     lo, hi = width.lo, width.hi
 
     @word
     def saturated(x):
         return min(max(x, lo), hi)
 
-    return {"wrap": wrapping(width), "saturate": saturated, "refuse": unchanged}[step]
+    return {"wrap": wrapping(width), "saturate": saturated, "refuse": unchanged}[overflow]
 
 
 @cache
 def adder(rule):
     """`join` for jitted kernels: a word of (products, start), an int64 vector in the order of the sum, and an int64."""
-    hold = holder(rule.step, rule.width)
-    part_hold = holder("refuse" if rule.order == "sequential" else rule.step, rule.width)
+    hold = holder(rule.overflow, rule.width)
+    part_hold = holder("refuse" if rule.order == "sequential" else rule.overflow, rule.width)
     total_hold = holder("wrap", rule.into)
     (block, sums, apart), spill, spills = rule.blocks, rule.spill, rule.spill > 0
 

@@ -7,7 +7,7 @@
     dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, the carry kept; below 2**-32: 0 (I-ViT)
     pow2         1                        the scale must be a power of two; refused otherwise (VTA, DPU)
 
-`scaler(high, ties, left)` is the word that applies such a pair: acc * mult / 2**shift, rounded once, or twice where
+`scaler(high, ties, overflow)` is the word that applies such a pair: acc * mult / 2**shift, rounded once, or twice where
 `high` names the rounding of the high half at bit 31. `scaled` is the same text with its sites, for specs.
 """
 from functools import cache
@@ -60,6 +60,8 @@ def pow2(scale):
 
 
 forms = {f.__name__: f for f in (q31, q15, mantissa24, dyadic, pow2)}
+bits = {"q31": 31, "q15": 15, "mantissa24": 24, "dyadic": 31, "pow2": 0}
+"""A multiplier of that form is at most 2**bits."""
 
 
 def encode(scale, form):
@@ -83,19 +85,19 @@ def decode(mult, shift):
     return ldexp(mult, -shift)
 
 
-def scaled(at, acc, mult, shift, high, ties, left, prefix=""):
+def scaled(at, acc, mult, shift, high, ties, overflow, prefix=""):
     """acc * mult / 2**shift with every register and rounding at its site; NumPy int64 arrays that broadcast. `prefix`
     tells the sites apart where an operation rescales more than once."""
     if high == "none":
         return at.shift(prefix + "scaled", ties, at(prefix + "wide", acc * mult, I64), shift, I64)
-    room, overflow = np.maximum(31 - shift, 0), at.wrap if left == "wrap" else at.clip
-    lifted = overflow(prefix + "lifted", acc << room, I32)
+    room, hold = np.maximum(31 - shift, 0), at.wrap if overflow == "wrap" else at.clip
+    lifted = hold(prefix + "lifted", acc << room, I32)
     doubled = at.shift(prefix + "high", high, at(prefix + "wide", lifted * mult, I64), 31, I32)
     return at.shift(prefix + "scaled", ties, doubled, np.maximum(shift - 31, 0), I32)
 
 
 @cache
-def scaler(high, ties, left):
+def scaler(high, ties, overflow):
     """`scaled` for jitted kernels: a word of (acc, mult, shift), all int64."""
     last = rounding.word(ties)
     if high == "none":
@@ -104,7 +106,7 @@ def scaler(high, ties, left):
             return last(acc * mult, shift)
         return once
 
-    first, saturates, lo, hi = rounding.word(high), left == "saturate", I32.lo, I32.hi
+    first, saturates, lo, hi = rounding.word(high), overflow == "saturate", I32.lo, I32.hi
 
     @word
     def twice(acc, mult, shift):

@@ -2,8 +2,11 @@
 
 A row is a frozen dataclass over `Row`; a field made by `choice` lists its alternatives, is checked when the row is
 born, and can be enumerated: `alternatives(row)` gives every row that differs in one field (mutants come from there); a
-field that holds a row differs where that one does.
-`plain(row)` is the row as JSON and TOML can hold it, and `from_plain` the way back.
+field that holds a row differs where that one does. A field made by `decided` (a width, a shape) is filled in from the
+tensors of a step; a dialect leaves it alone: `stated(kind)` names the others.
+`plain(row)` is the row as JSON and TOML can hold it, and `from_plain` the way back. `differences(row)` is the same
+without what is at its default: the words of the format. So a field that is added later changes no word of a row that was
+stored before, as long as its default means what those rows meant; and a default, once released, stays.
 """
 from dataclasses import MISSING, field, fields, is_dataclass, replace
 from types import UnionType
@@ -18,6 +21,11 @@ def choice(default, *alternatives, acts="run"):
     """A field that holds one of `alternatives`; `acts` at "run" time, or at "build" time (floats to constants)."""
     return field(default=default, metadata={"alternatives": tuple(dict.fromkeys((default, *alternatives))),
                                             "acts": acts})
+
+
+def decided(default):
+    """A field that the tensors of a step decide, or the geometry of a node: no dialect has a say in it."""
+    return field(default=default, metadata={"decided": True})
 
 
 class Row:
@@ -64,6 +72,18 @@ def plain(value):
     if isinstance(value, (tuple, list)):
         return [plain(v) for v in value]
     return value
+
+
+def stated(kind):
+    """The fields of a row, or of a kind of rows, that a dialect states: all but those made by `decided`."""
+    return [f.name for f in fields(kind) if not f.metadata.get("decided")]
+
+
+def differences(value):
+    """`plain`, without the fields of a row that are at their default; a field without one is always there."""
+    if not isinstance(value, Row):
+        return plain(value)
+    return {f.name: differences(held) for f in fields(value) if (held := getattr(value, f.name)) != f.default}
 
 
 def from_plain(kind, mapping):

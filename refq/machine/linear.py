@@ -27,14 +27,21 @@ def admit(row, where):
                         "be the same")
 
 
+def weighted(row, w, bias, zx, zw):
+    """`build` of matmul and conv2d, the constants of a step: codes and zero points; one `zw` serves all channels, and no
+    bias is one of zeros."""
+    m = len(w)
+    return {"w": w, "bias": np.zeros(m, np.int64) if bias is None else bias, "zx": zx, "zw": np.broadcast_to(zw, m)}
+
+
 def rule_of(row):
     """How a row's products join: as it says, or exactly, an overflow of `acc` refused (64 bits wrap)."""
-    return row.accumulate or Accumulate(step="refuse" if row.acc.bits < 64 else "wrap", width=row.acc)
+    return row.accumulate or Accumulate(overflow="refuse" if row.acc.bits < 64 else "wrap", width=row.acc)
 
 
 def loses_order(rule):
     """Whether only the sum matters, and not how it came about."""
-    return rule.order == "exact" or rule.step != "saturate" and not rule.spill
+    return rule.order == "exact" or rule.overflow != "saturate" and not rule.spill
 
 
 def offset(width):
@@ -81,7 +88,7 @@ def total_in(width, dtype):
 def linear(x, w, rule):
     """The jitted linear(x, w, bias, zx, zw, acc): operands of the widths x and w (at most 16 bits), an Accumulate."""
     if loses_order(rule):
-        return dotted(x, w, rule.step, rule.result)
+        return dotted(x, w, rule.overflow, rule.result)
     return ordered(rule)
 
 
@@ -105,12 +112,12 @@ def ordered(rule):
 
 
 @cache
-def dotted(x, w, step, acc):
-    """The same where only the sum matters: `step` acts on it once, at the width of acc."""
-    narrow = acc.bits <= 32 and x.bits <= 8 and w.bits <= 8 and step != "saturate"
+def dotted(x, w, overflow, acc):
+    """The same where only the sum matters: `overflow` acts on it once, at the width of acc."""
+    narrow = acc.bits <= 32 and x.bits <= 8 and w.bits <= 8 and overflow != "saturate"
     dot, kind = (dot_int8, np.dtype(np.int32)) if narrow else (dot_wide, np.dtype(np.int64))
     x_signed, w_signed, x_away, w_away = as_signed(x), as_signed(w), offset(x), offset(w)
-    total_of, hold = total_in(acc, kind), holder(step, acc)
+    total_of, hold = total_in(acc, kind), holder(overflow, acc)
 
     @jit(nogil=True)
     def linear(x, w, bias, zx, zw, acc):

@@ -103,9 +103,9 @@ def gathered(x, w, rule):
 
 
 @cache
-def depthwise(step, acc):
+def depthwise(overflow, acc):
     """conv2d where each filter sees one channel and order cannot matter."""
-    hold, kind = holder(step, acc), np.dtype(np.int32 if acc.bits <= 32 and step != "saturate" else np.int64)
+    hold, kind = holder(overflow, acc), np.dtype(np.int32 if acc.bits <= 32 and overflow != "saturate" else np.int64)
 
     @jit(nogil=True)
     def conv2d(x, w, bias, zx, zw, geometry, groups, acc):
@@ -140,7 +140,7 @@ def depthwise(step, acc):
 def conv(x, w, rule, stride, padding, dilation, groups):
     """conv2d(x, w, bias, zx, zw, acc) of a row: the machine code is the same for every geometry."""
     geometry = stride + padding[:2] + dilation
-    gathers, deep = gathered(x, w, rule), depthwise(rule.step, rule.result)
+    gathers, deep = gathered(x, w, rule), depthwise(rule.overflow, rule.result)
     channelwise = groups > 1 and loses_order(rule)
 
     def conv2d(x, w, bias, zx, zw, acc):

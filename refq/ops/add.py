@@ -28,7 +28,7 @@ from refq.ints import multiplier, rounding
 from refq.ints.jit import jit
 from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, last_tile_lost, negated
 from refq.ints.width import I8, I32, I64, Width
@@ -42,19 +42,23 @@ class Row(Base):
     ties: str = choice("half_away", *rounding.names)
     overflow: str = choice("wrap", "saturate")
     joined: bool = choice(True, False)
-    a: Width = I8
-    b: Width = I8
-    out: Width = I8
+    a: Width = decided(I8)
+    b: Width = decided(I8)
+    out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()
         if max(self.a.bits, self.b.bits, self.out.bits) > 32:
             raise IllFormed(f"add: {self.a} and {self.b} to {self.out}; defined up to 32 bits")
+        if self.high != "none" and self.multiplier in (("q15", "mantissa24", "pow2") if self.joined else ("pow2",)):
+            raise IllFormed(f"add: two roundings (`high`) of a {self.multiplier} multiplier: the left shift that makes up for "
+                            "its few bits leaves 32; round once (high = \"none\"), or take q31 or dyadic")
 
     @property
     def takes(self):
-        least = 31 if self.joined else 2
-        pair = I64("", 0, 1 << 31), I8("", least, 62)
+        bits = multiplier.bits[self.multiplier]
+        # straight, two products and the zero point share 64 bits
+        pair = I64("", 0, 1 << bits), I8("", 0 if self.joined or bits < 31 else 1, 62)
         return {"a": self.a("n"), "b": self.b("n"), "za": self.a(), "zb": self.b(), "ma": pair[0], "sa": pair[1],
                 "mb": pair[0], "sb": pair[1], "mo": pair[0], "so": I8("", 0, 62), "zo": self.out()}
 

@@ -24,7 +24,7 @@ from refq.ints.floats import nearest, plus, product
 from refq.ints.jit import jit
 from refq.ints.operand import F32
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, last_tile_lost, negated
 from refq.ints.width import I8, I40, Width
@@ -36,9 +36,9 @@ FINEST, COARSEST = 2.0 ** -60, 2.0 ** 40
 @dataclass(frozen=True)
 class Row(Base):
     ties: str = choice("half_even", *rounding.names)
-    a: Width = I8
-    b: Width = I8
-    out: Width = I8
+    a: Width = decided(I8)
+    b: Width = decided(I8)
+    out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()

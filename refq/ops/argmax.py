@@ -13,9 +13,10 @@ from functools import cache
 
 import numpy as np
 
-from refq.errors import IllFormed
 from refq.ints.jit import jit
+from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, named, tail_lost, tile_leaks
 from refq.ints.width import I8, I32, Width
@@ -23,7 +24,7 @@ from refq.ints.width import I8, I32, Width
 
 @dataclass(frozen=True)
 class Row(Base):
-    q: Width = I8
+    q: Width = decided(I8)
 
     @property
     def takes(self):
@@ -34,9 +35,7 @@ class Row(Base):
         return {"i": I32("n", 0)}
 
     def sizes(self, found):
-        if found["c"] == 0:
-            raise IllFormed("argmax: q has no codes along its last axis; give it at least one")
-        return {}
+        return never_empty("c", found, "argmax")
 
 
 def build(row):

@@ -25,6 +25,7 @@ import numpy as np
 from refq.errors import IllFormed
 from refq.ints.places import origins
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost, named, previous_case, transposed
 from refq.ints.width import I8, Width
@@ -33,9 +34,9 @@ from refq.machine.moves import frozen, split, trail, views
 
 @dataclass(frozen=True)
 class Row(Base):
-    width: Width = I8
-    shapes: tuple = ((1,),)
-    moves: tuple = ()
+    width: Width = decided(I8)
+    shapes: tuple = decided(((1,),))
+    moves: tuple = decided(())
 
     def __post_init__(self):
         super().__post_init__()

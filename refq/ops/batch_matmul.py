@@ -16,6 +16,7 @@ import numpy as np
 from refq.ints.accumulate import Accumulate, join
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import (
     channels_shifted,
@@ -33,9 +34,9 @@ from refq.machine.linear import admit, linear, rule_of
 
 @dataclass(frozen=True)
 class Row(Base):
-    x: Width = I8
-    w: Width = I8
-    acc: Width = I32
+    x: Width = decided(I8)
+    w: Width = decided(I8)
+    acc: Width = decided(I32)
     accumulate: Accumulate | None = None
 
     def __post_init__(self):

@@ -14,6 +14,7 @@ import numpy as np
 
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
 from refq.ints.width import I8, Width
@@ -21,7 +22,7 @@ from refq.ints.width import I8, Width
 
 @dataclass(frozen=True)
 class Row(Base):
-    q: Width = I8
+    q: Width = decided(I8)
 
     @property
     def takes(self):

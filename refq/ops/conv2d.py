@@ -21,23 +21,24 @@ import numpy as np
 from refq.ints.accumulate import Accumulate, join
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import bias_dropped, channels_shifted, dropped, negated, not_cleared, transposed
 from refq.ints.width import I8, I32, I64, Width
-from refq.machine.linear import admit, rule_of
+from refq.machine.linear import admit, rule_of, weighted
 from refq.machine.window import admit_geometry, conv, placed, places
 
 
 @dataclass(frozen=True)
 class Row(Base):
-    x: Width = I8
-    w: Width = I8
-    acc: Width = I32
+    x: Width = decided(I8)
+    w: Width = decided(I8)
+    acc: Width = decided(I32)
     accumulate: Accumulate | None = None
-    stride: tuple = (1, 1)
-    padding: tuple = (0, 0, 0, 0)
-    dilation: tuple = (1, 1)
-    groups: int = 1
+    stride: tuple = decided((1, 1))
+    padding: tuple = decided((0, 0, 0, 0))
+    dilation: tuple = decided((1, 1))
+    groups: int = decided(1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -60,10 +61,7 @@ class Row(Base):
         return placed(self, found)
 
 
-def build(row, w, bias, zx, zw):
-    """The constants of a step: codes and zero points; one `zw` serves all channels, and no bias is one of zeros."""
-    m = len(w)
-    return {"w": w, "bias": np.zeros(m, np.int64) if bias is None else bias, "zx": zx, "zw": np.broadcast_to(zw, m)}
+build = weighted
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):

@@ -27,7 +27,7 @@ from refq.ints.fold import CONSTANT, MOST, channels
 from refq.ints.jit import jit
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
@@ -39,7 +39,7 @@ ONE = I32.hi
 class Row(Base):
     root: str = choice("newton10", *roots.names)
     mean: str = choice("half_even", *rounding.names)
-    q: Width = I8
+    q: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()

@@ -17,6 +17,7 @@ import numpy as np
 from refq.ints.accumulate import Accumulate, join
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import (
     bias_dropped,
@@ -30,14 +31,14 @@ from refq.ints.slips import (
     transposed,
 )
 from refq.ints.width import I8, I32, I64, Width
-from refq.machine.linear import admit, linear, rule_of
+from refq.machine.linear import admit, linear, rule_of, weighted
 
 
 @dataclass(frozen=True)
 class Row(Base):
-    x: Width = I8
-    w: Width = I8
-    acc: Width = I32
+    x: Width = decided(I8)
+    w: Width = decided(I8)
+    acc: Width = decided(I32)
     accumulate: Accumulate | None = None
 
     def __post_init__(self):
@@ -54,10 +55,7 @@ class Row(Base):
         return {"acc": self.acc("n m")}
 
 
-def build(row, w, bias, zx, zw):
-    """The constants of a step: codes and zero points; one `zw` serves all channels, and no bias is one of zeros."""
-    m = len(w)
-    return {"w": w, "bias": np.zeros(m, np.int64) if bias is None else bias, "zx": zx, "zw": np.broadcast_to(zw, m)}
+build = weighted
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):

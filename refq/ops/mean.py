@@ -17,6 +17,7 @@ import numpy as np
 from refq.ints.jit import jit
 from refq.ints.registers import wrapping
 from refq.ints.row import Row as Base
+from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, negated, not_cleared, tail_lost, transposed
 from refq.ints.width import I8, I32, Width
@@ -24,8 +25,8 @@ from refq.ints.width import I8, I32, Width
 
 @dataclass(frozen=True)
 class Row(Base):
-    q: Width = I8
-    acc: Width = I32
+    q: Width = decided(I8)
+    acc: Width = decided(I32)
 
     @property
     def takes(self):

@@ -21,7 +21,7 @@ from refq.errors import IllFormed
 from refq.ints import multiplier, rounding
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, last_tile_lost, negated
 from refq.ints.width import I8, I32, I64, Width
@@ -32,25 +32,34 @@ class Row(Base):
     multiplier: str = choice("q31", *multiplier.forms, acts="build")
     high: str = choice("none", *rounding.names)
     ties: str = choice("half_up", *rounding.names)
-    left: str = choice("wrap", "saturate")
+    overflow: str = choice("wrap", "saturate")
     zero_point: str = choice("after", "inside")
-    acc: Width = I32
-    out: Width = I8
+    acc: Width = decided(I32)
+    out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()
         if self.high != "none" and (self.zero_point == "inside" or self.acc.bits > 32):
             raise IllFormed("rescale: two roundings (`high`) need an accumulator of at most 32 bits and the zero point "
                             "after the rounding")
+        if self.high != "none" and self.multiplier == "pow2":
+            raise IllFormed("rescale: two roundings (`high`) of a pow2 multiplier: its left shift leaves 32 bits; round once")
+        if self.out.bits > 32:
+            raise IllFormed(f"rescale: a result of {self.out}; codes have up to 32 bits")
+        if self.acc.bits + multiplier.bits[self.multiplier] > 63:
+            raise IllFormed(f"rescale: {self.acc} times a {self.multiplier} multiplier leaves 64 bits; that form takes up to "
+                            f"{63 - multiplier.bits[self.multiplier]} bits")
 
     @property
     def takes(self):
-        most = min(62, 62 - self.out.bits) if self.zero_point == "inside" else 62
+        # a zero point inside has room above the shift; one that joins later may need a bit that a shift of 1 sets free
+        least = 0 if self.zero_point == "inside" or self.out.hi < 1 << 63 - self.acc.bits else 1
+        most = 62 - self.out.bits if self.zero_point == "inside" else 62
         # with the zero point inside the product has one bit less, so that the sum fits 64
         reach = 1 << self.acc.bits - 2 if self.zero_point == "inside" and self.acc.bits > 16 else 1 << 63
         zin = self.acc("", max(self.acc.lo, -reach), min(self.acc.hi, reach))
         return {"acc": self.acc("n c"), "zin": zin, "mult": I64("c", 0, min(1 << 31, 1 << (63 - self.acc.bits))),
-                "shift": I8("c", 0, most), "zp": self.out()}
+                "shift": I8("c", least, most), "zp": self.out()}
 
     @property
     def gives(self):
@@ -69,13 +78,13 @@ def spec(acc, zin, mult, shift, zp, row, at=unwatched):
     if row.zero_point == "inside":
         wide = at("wide", centred * mult + (np.int64(zp) << shift), I64)                          # R2 R4
         return at.clip("y", at.shift("scaled", row.ties, wide, shift, I64), row.out)              # R3 R5
-    scaled = multiplier.scaled(at, centred, mult, shift, row.high, row.ties, row.left)            # R2 R3
+    scaled = multiplier.scaled(at, centred, mult, shift, row.high, row.ties, row.overflow)            # R2 R3
     return at.clip("y", scaled + zp, row.out)                                                     # R4 R5
 
 
 @cache
 def kernel(row):
-    scaled, ties = multiplier.scaler(row.high, row.ties, row.left), rounding.word(row.ties)
+    scaled, ties = multiplier.scaler(row.high, row.ties, row.overflow), rounding.word(row.ties)
     inside, lo, hi = row.zero_point == "inside", row.out.lo, row.out.hi
 
     @jit(nogil=True)
@@ -91,7 +100,6 @@ def kernel(row):
                 y[n, c] = min(max(value, lo), hi)                                                 # R5
 
     return rescale
-
 
 
 def real(acc, zin, mult, shift, zp, row):

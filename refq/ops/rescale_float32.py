@@ -24,7 +24,7 @@ from refq.ints.floats import nearest, plus, product
 from refq.ints.jit import jit
 from refq.ints.operand import F32
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, last_tile_lost, negated
 from refq.ints.width import I8, I32, I40, I64, Width
@@ -37,8 +37,8 @@ LARGEST = 2.0 ** 64
 class Row(Base):
     ties: str = choice("half_even", *rounding.names)
     zero_point: str = choice("after", "inside")
-    acc: Width = I32
-    out: Width = I8
+    acc: Width = decided(I32)
+    out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()

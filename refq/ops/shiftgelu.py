@@ -27,7 +27,7 @@ from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, sh
 from refq.ints.jit import jit, word
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, negated, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
@@ -40,7 +40,7 @@ STEEPNESS = Fraction(1702, 1000)
 class Row(Base):
     n: int = choice(23, 15, 24)
     bits: int = choice(8, 16)
-    q: Width = I8
+    q: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()

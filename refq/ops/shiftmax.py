@@ -24,7 +24,7 @@ from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, un
 from refq.ints.jit import jit
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
@@ -34,7 +34,7 @@ from refq.ints.width import I8, I32, I64, Width, at_most
 class Row(Base):
     n: int = choice(15, 14, 16)
     reciprocal: int = choice(31, 62)
-    q: Width = I8
+    q: Width = decided(I8)
     out: Width = I8
 
     def __post_init__(self):

@@ -20,7 +20,7 @@ from refq.errors import IllFormed
 from refq.ints import functions, rounding
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
-from refq.ints.row import choice
+from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
 from refq.ints.width import I8, Width, at_most
@@ -29,8 +29,8 @@ from refq.ints.width import I8, Width, at_most
 @dataclass(frozen=True)
 class Row(Base):
     ties: str = choice("half_even", *rounding.names, acts="build")
-    q: Width = I8
-    out: Width = I8
+    q: Width = decided(I8)
+    out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()

@@ -9,8 +9,9 @@ tensors, and hold codes in the container of the tensor's width (i4 codes as int8
     NAME or 0000/NAME         as keys of one .npz or .safetensors, likewise
 
 Where a tensor's name holds a slash, a folder or a dot may stand for it. With a pack of one case the leading axis may be
-left out.
+left out. A tensor of a case is shown once, and at least one that is not an input of the network.
 """
+import re
 import zipfile
 from functools import cache, partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from refq.errors import Corrupt, IllFormed
 
 ENDINGS = (".npy", ".npz", ".safetensors")
+CASE = re.compile("[0-9]{1,9}")
 
 
 class Dump:
@@ -28,31 +30,44 @@ class Dump:
 
     def __init__(self, against, pack):
         self.pack, self.where = pack, "the arrays given" if isinstance(against, dict) else str(against)
-        self.whole, self.single, self.unknown = {}, {}, []
+        self.whole, self.single, self.unknown, self.places = {}, {}, [], {}
         dotted = {}
         for name in pack.recorded:
             dotted.setdefault(name.replace("/", "."), []).append(name)
         self.known = {key: names[0] for key, names in dotted.items() if len(names) == 1} | {n: n for n in pack.recorded}
-        for key, load in sources(against).items():
-            self.place(key, load)
+        for key, place, load in sources(against):
+            self.place(key, place, load)
         if not self.names:
             have = ", ".join(self.unknown[:5]) or "no array at all"
             raise IllFormed(f"{self.where}: shows none of the pack's tensors: it has {have}; the pack has "
                             f"{', '.join(pack.recorded[:5])} ...; name arrays after the pack's tensors")
+        if not any(name in pack.steps for name in self.names):
+            raise IllFormed(f"{self.where}: shows only what the network is given ({', '.join(sorted(self.names))}), and "
+                            "no result of any step; dump what the device computes")
 
-    def place(self, key, load):
+    def place(self, key, place, load):
+        """Sort in one array: its key says the tensor, and perhaps the case."""
         name = self.name(key)
         if name:
+            self.once(name, None, place)
             self.whole[name] = load
             return
         case, _, rest = key.partition("/")
         name = self.name(rest)
-        if not case.isdigit() or not name:
+        if not CASE.fullmatch(case) or not name:
             self.unknown.append(key)
         elif int(case) >= self.pack.cases:
             raise IllFormed(f"{self.where}: shows case {case}; the pack has cases 0000 to {self.pack.cases - 1:04d}")
         else:
+            self.once(name, int(case), place)
             self.single[name, int(case)] = load
+
+    def once(self, name, case, place):
+        """IllFormed where the tensor was met before, in this case or in all."""
+        for other, there in self.places.setdefault(name, []):
+            if other is None or case is None or other == case:
+                raise IllFormed(f"{self.where}: shows tensor {name!r} twice, as {there} and as {place}; keep one")
+        self.places[name].append((case, place))
 
     def name(self, key):
         return self.known.get(key) or self.known.get(key.replace("/", "."))
@@ -85,36 +100,37 @@ class Dump:
 
 
 def sources(against):
-    """Key to a function that loads the array: of a dict, a file, or all files below a folder."""
+    """Of a dict, a file, or all files below a folder, each array: (key, where it lies, function that loads it)."""
     if isinstance(against, dict):
-        return {name: partial(np.asarray, array) for name, array in against.items()}
+        return [(name, repr(name), partial(np.asarray, array)) for name, array in against.items()]
     path = Path(against)
     if (path / "manifest.json").is_file() and (path / "cases").is_dir():
         path = path / "cases"
     if path.is_dir():
-        found = {}
+        found = []
         for file in sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file()):
-            inside = file.relative_to(path).with_suffix("").as_posix()
-            for key, load in arrays_in(file).items():
-                found[f"{inside}/{key}" if key else inside] = load
+            inside = file.relative_to(path)
+            stem = inside.with_suffix("").as_posix()
+            for key, load in arrays_in(file):
+                found.append((f"{stem}/{key}" if key else stem, f"{inside}: {key}" if key else str(inside), load))
         return found
     if not path.is_file():
         raise IllFormed(f"{path}: no such file or folder; a dump is a folder of .npy, a .npz or a .safetensors")
     if path.suffix not in (".npz", ".safetensors"):
         raise IllFormed(f"{path}: a dump is a folder of .npy, a .npz or a .safetensors")
-    return arrays_in(path)
+    return [(key, repr(key), load) for key, load in arrays_in(path)]
 
 
 def arrays_in(file):
-    """Key to loader of one file; a .npy has the one key ""."""
+    """The arrays of one file: (key, function that loads it); a .npy has the one key ""."""
     try:
         if file.suffix == ".npy":
-            return {"": lambda: opened(file, np.load, mmap_mode="r", allow_pickle=False)}
+            return [("", lambda: opened(file, np.load, mmap_mode="r", allow_pickle=False))]
         if file.suffix == ".npz":
             archive = np.load(file, allow_pickle=False)
-            return {key: cache(lambda key=key: opened(file, archive.__getitem__, key)) for key in archive.files}
+            return [(key, cache(lambda key=key: opened(file, archive.__getitem__, key))) for key in archive.files]
         with safe_open(file, "numpy") as archive:
-            return {key: lambda key=key: from_safetensors(file, key) for key in archive.keys()}
+            return [(key, partial(from_safetensors, file, key)) for key in archive.keys()]
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile, SafetensorError) as e:
         raise Corrupt(f"{file}: cannot be read as {file.suffix[1:]}: {e}") from None
 

@@ -10,8 +10,9 @@ SIZES = {f"{u}int{bits}_t": f"{u}int{bits}" for u in ("", "u") for bits in (8, 1
 TYPES = SIZES | {"int": "intc", "unsigned": "uintc", "long": "l", "size_t": "uintp", "float": "float32",
                  "double": "float64", "signed char": "int8", "unsigned char": "uint8"}
 FUNCTION = re.compile(r"\s*(?P<returns>[\w\s]+?)\s+(?P<name>\w+)\s*\((?P<arguments>[^()]*)\)\s*;?\s*", re.DOTALL)
-ARGUMENT = re.compile(r"(?P<const>const\s+)?(?P<type>[\w\s]+?)(?P<after>\s+const)?"
-                      r"(?P<pointer>\s*\*\s*(?:restrict\s+)?|\s+)(?P<name>\w+)")
+QUALIFIER = r"\b(?:const|restrict|__restrict|__restrict__)\b"
+ARGUMENT = re.compile(rf"(?P<type>[\w\s]+?)(?:\s*(?P<star>\*)(?P<own>(?:\s|{QUALIFIER})*)|\s+)(?P<name>\w+)"
+                      r"\s*(?P<brackets>\[[^\[\]]*\])?")
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,20 @@ def prototype(text, where):
     found = FUNCTION.fullmatch(str(text))
     if not found:
         raise IllFormed(f"{where}: prototype {text!r} is not one; write int f(const int8_t *x, int32_t n, int8_t *y)")
-    arguments = []
-    for part in found["arguments"].split(","):
-        one = ARGUMENT.fullmatch(part.strip())
-        if not one:
-            raise IllFormed(f"{where}: argument {part.strip()!r} of the prototype is not one; write const int8_t *x")
-        way = "value" if "*" not in one["pointer"] else "in" if one["const"] or one["after"] else "out"
-        arguments.append(Argument(one["name"], dtype_of(one["type"], where), way))
+    arguments = [argument(part.strip(), where) for part in found["arguments"].split(",")]
     names = [a.name for a in arguments]
     if len(set(names)) != len(names):
         raise IllFormed(f"{where}: two arguments of the prototype have the same name")
     returns = None if found["returns"].strip() == "void" else dtype_of(found["returns"], where)
     return Prototype(found["name"], returns, tuple(arguments))
+
+
+def argument(text, where):
+    """One Argument; const counts where it speaks of what is pointed at, and `y[]` is a pointer."""
+    found = ARGUMENT.fullmatch(text)
+    if not found or found["star"] and found["brackets"]:
+        raise IllFormed(f"{where}: argument {text!r} of the prototype is not one; write const int8_t *x")
+    way = "value"
+    if found["star"] or found["brackets"]:
+        way = "in" if re.search(r"\bconst\b", found["type"]) else "out"
+    return Argument(found["name"], dtype_of(re.sub(r"\bconst\b", " ", found["type"]), where), way)

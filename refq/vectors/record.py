@@ -4,6 +4,8 @@ The spec engine runs beside the kernels: its sites count the events, and the two
 """
 import json
 import os
+import platform
+import re
 import shutil
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -130,9 +132,10 @@ def refuse_occupied(out):
 def appearing(out):
     """A folder beside `out` that takes its name when the block is through, and vanishes when it is not."""
     refuse_occupied(out)
-    part = out.parent / f".{out.name}.{uuid4().hex[:8]}.part"
+    part = out.parent / f".{out.name}.{machine()}-{os.getpid()}-{uuid4().hex[:8]}.part"
     try:
         try:
+            remove_stale(out)
             part.mkdir(parents=True)
             yield part
             sync(part)
@@ -148,6 +151,33 @@ def appearing(out):
         with suppress(OSError):
             shutil.rmtree(part)
         raise
+
+
+def machine():
+    """Eight hex digits for this machine: on a shared disk only its own processes can be asked for."""
+    return sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def remove_stale(out):
+    """Remove the unfinished folders that recordings into `out` left which were killed, and run no more."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.{machine()}-([1-9][0-9]{{0,8}})-[0-9a-f]{{8}}\.part")
+    for folder in out.parent.iterdir() if out.parent.is_dir() else ():
+        found = name.fullmatch(folder.name)
+        if found and not alive(int(found[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def alive(pid):
+    """Does a process of this number run? Where that cannot be asked (Windows), it is taken to."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync(folder):

@@ -4,39 +4,56 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-FIRST, BARS = 10, 16
+from refq.errors import IllFormed
+
+FIRST, BARS, NAMED = 10, 16, 4
+
+
+def admit_tolerance(tolerance):
+    """IllFormed for what is no number of codes."""
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int) or tolerance < 0:
+        raise IllFormed(f"a tolerance of {tolerance!r}; it is a number of codes, 0 or more")
 
 
 class Tally:
     """Differences of one tensor over all cases: `total` elements, `wrong` ones (beyond the tolerance), `near` ones (not
-    equal, but within it), the `largest` difference, a `histogram` of got - expected, the `first` ten wrong places."""
+    equal, but within it), the `largest` difference, a `histogram` of got - expected, the `first` ten wrong places. Of
+    the wrong ones `unwritten` were never written by the device, and `unsteady` others were not the same in a second
+    run."""
 
     def __init__(self, tolerance):
         self.tolerance = tolerance
-        self.total = self.wrong = self.near = self.largest = 0
+        self.total = self.wrong = self.near = self.largest = self.unwritten = self.unsteady = 0
         self.histogram, self.first = Counter(), []
 
-    def add(self, case, got, expected):
-        """Compare the codes of one case; both of the tensor's shape."""
+    def add(self, case, got, expected, again=None, unwritten=0):
+        """Compare the codes of one case, all of the tensor's shape. `again`: what a second run gave; an element that
+        is not the same there is wrong, however near; `unwritten` of these were written in neither run."""
         self.total += got.size
-        where = np.flatnonzero(got.reshape(-1) != expected.reshape(-1))
+        shape, got, expected = got.shape, got.reshape(-1), expected.reshape(-1)
+        again = got if again is None else again.reshape(-1)
+        where = np.flatnonzero((got != expected) | (again != got))
         if not len(where):
             return
-        one, other = got.reshape(-1)[where], expected.reshape(-1)[where]
+        other, differs = expected[where], (again != got)[where]
+        one = np.where(got[where] == other, again[where], got[where])
+        self.unwritten += int(unwritten)
+        self.unsteady += int(np.count_nonzero(differs)) - int(unwritten)
         kind = np.int64 if fits(one) and fits(other) else object        # a difference of int64 codes may not fit int64
         apart = one.astype(kind) - other.astype(kind)
-        wrong = np.abs(apart) > self.tolerance
+        wrong = (np.abs(apart) > self.tolerance).astype(bool) | differs
         self.wrong += int(np.count_nonzero(wrong))
-        self.near += int(np.count_nonzero(~wrong.astype(bool)))
+        self.near += int(np.count_nonzero(~wrong))
         self.largest = max(self.largest, int(np.abs(apart).max()))
         self.histogram.update({int(d): int(c) for d, c in zip(*np.unique(apart, return_counts=True))})
         for i in np.flatnonzero(wrong)[:FIRST - len(self.first)]:
-            place = [int(p) for p in np.unravel_index(where[i], got.shape)]
+            place = [int(p) for p in np.unravel_index(where[i], shape)]
             self.first.append({"case": case, "place": place, "got": int(one[i]), "expected": int(other[i])})
 
     def words(self):
         return {"total": self.total, "wrong": self.wrong, "within_tolerance": self.near,
-                "largest_difference": self.largest, "first": self.first,
+                "largest_difference": self.largest, "unwritten": self.unwritten, "unsteady": self.unsteady,
+                "first": self.first,
                 "histogram": [{"difference": d, "count": c} for d, c in sorted(self.histogram.most_common(64))],
                 "other_differences": max(0, len(self.histogram) - 64)}
 
@@ -48,6 +65,11 @@ class Tally:
         """Histogram and first places, as columns."""
         if not self.wrong:
             return
+        if self.unwritten:
+            yield f"{self.unwritten} elements were never written: they hold what the buffer was filled with"
+        if self.unsteady:
+            yield (f"{self.unsteady} elements differ from run to run: they depend on what the buffer held, on the order "
+                   "of the cases, or on chance")
         yield "difference       count"
         for difference, count in sorted(self.histogram.most_common(BARS)):
             yield f"{difference:+10d}  {count:10d}"
@@ -83,6 +105,9 @@ class Verdict:
 
     @property
     def unit(self):
+        """The step with the hidden ones before it; of more than a few the ends and the number."""
+        if len(self.hidden) > NAMED:
+            return f"{self.hidden[0]} ... {self.hidden[-1]} ({len(self.hidden)} steps, none shown) + {self.step}"
         return " + ".join((*self.hidden, self.step))
 
     def words(self):
@@ -106,13 +131,33 @@ class Report:
 
     @property
     def passed(self):
-        """Does every compared element equal the pack's (within the tolerance)?"""
-        return not any(v.pack.wrong for v in self.verdicts)
+        """Is there an element that was compared, and does every one equal the pack's (within the tolerance)?"""
+        return self.total > 0 and not self.wrong
+
+    @property
+    def total(self):
+        """How many elements were compared."""
+        return sum(v.pack.total for v in self.verdicts)
+
+    @property
+    def wrong(self):
+        """The Verdicts of wrong tensors, in program order."""
+        return [v for v in self.verdicts if v.pack.wrong]
+
+    @property
+    def accepted(self):
+        """The Verdict of the tensor whose differences lie within the tolerance while the first wrong one follows from
+        them; None where there is no such."""
+        if self.wrong and self.wrong[0].kind == "propagates":
+            return next((v for v in self.verdicts[:self.verdicts.index(self.wrong[0])] if v.pack.near), None)
+        return None
 
     @property
     def first(self):
-        """The Verdict of the first wrong step, or None."""
-        return next((v for v in self.verdicts if v.pack.wrong), None)
+        """The Verdict of the first step that is wrong of itself; where all that is wrong follows from differences
+        within the tolerance, of the step that made those; None where nothing is wrong."""
+        own = (v for v in self.wrong if v.kind == "originates")
+        return next(own, self.accepted or next(iter(self.wrong), None))
 
     def json(self):
         """The report in JSON's own kinds."""
@@ -125,15 +170,20 @@ class Report:
         return "\n".join(self.lines())
 
     def lines(self):
-        wrong = [v for v in self.verdicts if v.pack.wrong]
-        total = sum(v.pack.total for v in self.verdicts)
+        wrong, first, accepted = self.wrong, self.first, self.accepted
         yield (f"{'PASS' if self.passed else 'FAIL'}: {self.against} against pack {self.hash[:16]}: "
-               f"{len(self.verdicts) - len(wrong)} of {len(self.verdicts)} tensors right, {total} elements, "
+               f"{len(self.verdicts) - len(wrong)} of {len(self.verdicts)} tensors right, {self.total} elements, "
                f"{self.cases} cases, tolerance {self.tolerance}")
-        if wrong:
-            yield f"first wrong step: {wrong[0].step} ({wrong[0].op}), tensor {wrong[0].tensor}"
+        if not self.total:
+            yield "nothing was compared"
+        if first:
+            within = f"; it differs within the tolerance, {wrong[0].tensor} by more" if first is accepted else ""
+            yield f"first wrong step: {first.step} ({first.op}), tensor {first.tensor}{within}"
+        if accepted and first is not accepted:
+            yield (f"{wrong[0].tensor}, before it, follows from differences within the tolerance; the first are in "
+                   f"{accepted.tensor}")
         for v in wrong:
-            yield from self.block(v, v is wrong[0])
+            yield from self.block(v, v is first)
         near = [v for v in self.verdicts if v.pack.near and not v.pack.wrong]
         for v in near:
             yield f"{v.tensor}: {v.pack}"
@@ -148,6 +198,7 @@ class Report:
         if v.own is not None and v.kind == "originates":
             yield f"  originates in {v.unit}: recomputed from the device's own inputs, {v.own}"
         elif v.own is not None:
-            yield "  propagates: it is what follows from the device's own inputs"
+            near = f", {v.own.near} elements only within the tolerance" if v.own.near else ""
+            yield f"  propagates: it is what follows from the device's own inputs{near}"
         if first or v.kind == "originates":
             yield from (f"  {line}" for line in v.pack.lines())

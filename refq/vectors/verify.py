@@ -10,7 +10,7 @@ from refq.errors import IllFormed
 from refq.ints.sites import unwatched
 from refq.vectors.dump import Dump
 from refq.vectors.pack import Pack, read
-from refq.vectors.report import Report, Tally, Verdict
+from refq.vectors.report import Report, Tally, Verdict, admit_tolerance
 
 
 def verify(pack, against, require="any", tolerance=0, progress=None):
@@ -21,8 +21,8 @@ def verify(pack, against, require="any", tolerance=0, progress=None):
     device does not show are listed as not compared; "all": they are refused. `tolerance`: differences up to it count as
     right. `progress(done)` is told of every case compared.
 
-    Raises IllFormed for a dump that shares no tensor with the pack, has a wrong dtype or shape, or lacks what `require`
-    asks for; Corrupt for a pack or a dump that is damaged.
+    Raises IllFormed for a dump that shows no result of any step, shows one twice, has a wrong dtype or shape, or lacks
+    what `require` asks for; Corrupt for a pack or a dump that is damaged.
 
     >>> import refq, tempfile
     >>> from refq import embedded
@@ -38,8 +38,7 @@ def verify(pack, against, require="any", tolerance=0, progress=None):
     """
     if require not in ("any", "all"):
         raise IllFormed(f"require is {require!r}; it can be 'any' or 'all'")
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int) or tolerance < 0:
-        raise IllFormed(f"a tolerance of {tolerance!r}; it is a number of codes, 0 or more")
+    admit_tolerance(tolerance)
     pack = pack if isinstance(pack, Pack) else read(pack)
     dump = Dump(against, pack)
     left_out = list(unshown(dump, pack))
@@ -79,21 +78,27 @@ def unshown(dump, pack):
 def compare(pack, dump, left_out, tolerance, progress):
     against_pack = {name: Tally(tolerance) for name in pack.recorded if name in dump.names}
     own = {name: Tally(tolerance) for name in against_pack if name in pack.steps}
-    outside, compared = {}, set()
+    outside, hidden, compared = {}, {}, set()
     for i in range(pack.cases):
         golden, shown = pack.case(i), dump.case(i)
         if shown:
             compared.add(i)
         for name, codes in shown.items():
             against_pack[name].add(i, codes, golden[name])
+        before = {name: (tally.wrong, tally.near) for name, tally in own.items()}
         follow(pack, i, golden, shown, own, outside)
+        for name, (wrong, near) in before.items():
+            if own[name].wrong > wrong or own[name].near > near:
+                steps = hidden_before(pack, shown, pack.steps[name])
+                hidden.setdefault((name, own[name].wrong > wrong), set()).update(steps)
         if progress:
             progress(i + 1)
     verdicts = []
     for name in against_pack:
         step = pack.steps.get(name)
+        steps = hidden.get((name, True), hidden.get((name, False), ()))     # of the cases that are wrong; else of the near
         verdicts.append(Verdict(step.name if step else "input", step.op if step else "input", name, against_pack[name],
-                                own.get(name), hidden_before(pack, dump, step) if step else ()))
+                                own.get(name), tuple(s.name for s in pack.program.steps if s.name in steps)))
     notes = [f"{name} holds codes outside {pack.program.tensors[name].width}; what follows from it was recomputed from "
              "refq's own codes" for name in outside]
     return Report(pack.hash, dump.where, len(compared), tolerance, verdicts, left_out, dump.unknown, notes)
@@ -126,13 +131,13 @@ def follow(pack, case, golden, shown, own, outside):
             take(name, follows)
 
 
-def hidden_before(pack, dump, step):
-    """The steps before `step`, up to tensors that the device shows, whose results it does not; in program order."""
+def hidden_before(pack, shown, step):
+    """The names of the steps before `step`, up to tensors that the device shows of a case, whose results it does not."""
     found, ask = set(), [step]
     while ask:
         for name in ask.pop().inputs.values():
             maker = pack.steps.get(name)
-            if maker and name not in dump.names and maker.name not in found:
+            if maker and name not in shown and maker.name not in found:
                 found.add(maker.name)
                 ask.append(maker)
-    return tuple(s.name for s in pack.program.steps if s.name in found)
+    return found

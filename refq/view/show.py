@@ -4,7 +4,7 @@ from dataclasses import fields
 import numpy as np
 
 from refq.ints import rounding
-from refq.ints.row import plain
+from refq.ints.row import plain, stated
 from refq.ints.width import Width
 
 TIES = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
@@ -64,8 +64,9 @@ def roles(used):
 
 
 def row(value):
-    """The fields of a row in one line, the alternatives of each behind it where asked for."""
-    return ", ".join(f"{k}={v}" for k, v in plain(value).items())
+    """The fields of a row that a dialect states, in one line."""
+    words = plain(value)
+    return ", ".join(f"{k}={words[k]}" for k in stated(value))
 
 
 def dialect(d):

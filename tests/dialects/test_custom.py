@@ -6,7 +6,7 @@ import pytest
 from refq import dialects, ops
 from refq.dialects.base import Dialect
 from refq.errors import Corrupt, IllFormed, RefqError
-from refq.ints.width import I24, I32, I40
+from refq.ints.width import I16, I24, I32, I40
 
 
 def written(folder, text, name="npu.toml"):
@@ -63,6 +63,20 @@ def test_differences(tmp_path):
     assert made.roles["rescale_wide"] == tosa.roles["rescale_wide"]
 
 
+def test_products_join_in_the_registers_of_the_file(tmp_path):
+    """The rule of a sum and the register that [accumulators] names; the row's own `acc` follows."""
+    made = dialects.load(written(tmp_path, """
+        base = "tosa"
+        activations = [8]
+        [accumulators]
+        8 = "i16"
+        [matmul]
+        accumulate = {order = "sequential", overflow = "saturate", width = "i16"}
+        """))
+    row = made.roles["matmul"].row
+    assert (row.accumulate.overflow, row.accumulate.order, row.acc, made.accumulator(8)) == ("saturate", "sequential", I16, I16)
+
+
 def test_a_changed_role_is_its_own(tmp_path):
     """A borrowed role stays borrowed where the file does not touch it, and is the file's own where it does."""
     made = dialects.load(written(tmp_path, 'base = "tosa"\n[layernorm]\n'))
@@ -86,8 +100,25 @@ REFUSED = {
     'base = "tosa"\n[rescale]\nties = "half_way"': ("ties", "'half_way'", "half_up"),
     'base = "tosa"\n[rescale]\nties = 3': ("ties", "3"),
     'base = "tosa"\n[rescale]\nties = ["half_up"]': ("ties",),
-    'base = "tosa"\n[rescale]\nout = "i99"': ("i99",),
-    'base = "tosa"\n[rescale]\nout = 8': ("out", "8"),
+    'base = "tosa"\n[softmax]\nout = "i99"': ("i99",),
+    'base = "tosa"\n[softmax]\nout = 8': ("out", "8"),
+    'base = "tosa"\n[rescale]\nout = "i4"': ("[rescale]", "'i4'", "decide out"),
+    'base = "tosa"\n[rescale]\nop = "rescale_float32"\nacc = "i16"': ("[rescale]", "decide acc"),
+    'base = "tosa"\n[matmul]\nacc = "i16"': ("[matmul]", "decide acc", "[accumulators]"),
+    'base = "tosa"\n[matmul]\nx = "i4"': ("[matmul]", "decide x"),
+    'base = "tosa"\n[clip]\nq = "i8"': ("[clip]", "decide q"),
+    'base = "tosa"\n[clip]\nlo = 3': ("[clip]", "'lo'", "it has none"),
+    'base = "tosa"\n[conv2d]\nstride = [2, 2]': ("[conv2d]", "decide stride"),
+    'base = "tosa"\n[conv2d]\ngroups = 2': ("[conv2d]", "decide groups"),
+    'base = "tosa"\n[arrange]\nmoves = []': ("[arrange]", "decide moves"),
+    'base = "tosa"\n[add]\nmultiplier = "q15"\nhigh = "half_up"': ("[add]", "q15", "round once"),
+    'base = "tosa"\n[rescale]\nmultiplier = "pow2"\nhigh = "half_up"': ("[rescale]", "pow2", "round once"),
+    'base = "tosa"\n[rescale_wide]\nmultiplier = "q31"': ("[rescale_wide]", "q31", "up to 32 bits"),
+    'base = "tosa"\n[rescale_wide]\nop = "rescale"\nhigh = "half_up"': ("[rescale_wide]", "high"),
+    'base = "onnx"\n[rescale_wide]\nop = "rescale"\nhigh = "half_up"': ("[rescale_wide]", "high"),
+    'base = "tosa"\n[accumulators]\n8 = "i32"\n16 = "i64"': ("[accumulators]", "'i64'", "up to 48 bits"),
+    'base = "tosa"\n[matmul]\naccumulate = {width = "i16"}': ("[matmul]", "i16", "i32 and i48"),
+    'base = "tosa"\n[matmul]\naccumulate = {step = "wrap"}': ("[matmul]", "'step'"),
     'base = "tosa"\n[rescale]\nop = "rescail"': ("rescail",),
     'base = "tosa"\n[rescale]\nop = ["rescale"]': ("[rescale]", "op"),
     'base = "tosa"\n[rescale]\nop = "argmax"': ("[rescale]", "argmax"),
@@ -167,7 +198,7 @@ def test_any_value_in_any_field(tmp_path, role):
 
 def test_a_field_that_no_row_can_hold_makes_no_dialect(tmp_path):
     """A list, a table or a date in a field of plain words is refused, not carried along."""
-    for role, field, value in (("rescale", "left", "[1]"), ("conv2d", "stride", '"x"'), ("add", "left", '"x"'),
+    for role, field, value in (("rescale", "overflow", "[1]"), ("conv2d", "stride", '"x"'), ("add", "left", '"x"'),
                                ("add", "left", "2.5"), ("softmax", "out", "3"), ("gelu", "bits", '"x"')):
         base = "ivit" if role == "gelu" else "tosa"
         assert field in refusal(written(tmp_path, f'base = "{base}"\n[{role}]\n{field} = {value}'))

@@ -1,6 +1,7 @@
 """A stored program is the program; a damaged one is refused with the damage named."""
 import json
-from dataclasses import replace
+import re
+from dataclasses import field, make_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,68 @@ def test_row_out_of_its_choices(stored):
     edit(stored, change)
     message = refusal(stored)
     assert "fc1.rescale" in message and "half_way" in message
+
+
+def test_a_field_that_comes_later_changes_no_stored_program(stored, monkeypatch):
+    """Programs of before load, under rows that have one field more, and keep their hash; a row that uses it has another."""
+    program = small.program()
+    for name in {step.op for step in program.steps}:
+        wider = make_dataclass("Row", [("colour", str, field(default="red"))], bases=(ops.load(name).Row,), frozen=True)
+        monkeypatch.setattr(ops.load(name), "Row", wider)
+    again = load(stored)
+    assert {step.row.colour for step in again.steps} == {"red"} and program_hash(again) == program_hash(program)
+    blue = replace(again.steps[1], row=replace(again.steps[1].row, colour="blue"))
+    assert program_hash(replace(again, steps=(again.steps[0], blue, *again.steps[2:]))) != program_hash(program)
+
+
+def test_rows_in_full_words_are_read(stored):
+    """A file may state the defaults."""
+    def change(model):
+        for node, step in zip(model.graph.node, small.program().steps):
+            for a in node.attribute:
+                if a.name == "row":
+                    a.s = json.dumps(plain(step.row)).encode()
+    edit(stored, change)
+    assert program_hash(load(stored)) == program_hash(small.program())
+
+
+def test_a_row_that_is_read_otherwise_is_refused(stored):
+    """A width that is written in another way."""
+    def change(model):
+        for a in model.graph.node[1].attribute:
+            if a.name == "row":
+                a.s = json.dumps(json.loads(a.s) | {"out": "I8"}).encode()
+    edit(stored, change)
+    assert "fc1.rescale" in refusal(stored)
+
+
+DEFAULTS = """
+add              left 20, multiplier q31, high half_up, ties half_away, overflow wrap, joined True, a i8, b i8, out i8
+add_float32      ties half_even, a i8, b i8, out i8
+argmax           q i8
+arrange          width i8, shapes [[1]], moves []
+batch_matmul     x i8, w i8, acc i32, accumulate None
+clip             q i8
+conv2d           x i8, w i8, acc i32, accumulate None, stride [1, 1], padding [0, 0, 0, 0], dilation [1, 1], groups 1
+ilayernorm       root newton10, mean half_even, q i8
+matmul           x i8, w i8, acc i32, accumulate None
+mean             q i8, acc i32
+rescale          multiplier q31, high none, ties half_up, overflow wrap, zero_point after, acc i32, out i8
+rescale_float32  ties half_even, zero_point after, acc i32, out i8
+shiftgelu        n 23, bits 8, q i8
+shiftmax         n 15, reciprocal 31, q i8, out i8
+table            ties half_even, q i8, out i8
+"""
+
+
+@pytest.mark.parametrize("line", DEFAULTS.strip().split("\n"))
+def test_defaults_stay(line):
+    """What is at its default is not stored: another default would change the meaning of stored programs without a sound."""
+    name, fields = line.split(maxsplit=1)
+    row = plain(ops.load(name).Row())
+    now = {k: str(v) for k, v in row.items()}
+    then = dict(f.split(" ", 1) for f in re.split(r", (?=[a-z])", fields))
+    assert {k: now.get(k) for k in then} == then
 
 
 def test_foreign_model(tmp_path):

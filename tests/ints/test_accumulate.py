@@ -14,10 +14,10 @@ from refq.ints.width import I8, I16, I24, I32, I64, U8
 from tests import oracle
 
 
-def holding(step, width):
-    if step == "refuse":
+def holding(overflow, width):
+    if overflow == "refuse":
         return lambda x: x
-    return partial({"wrap": oracle.wrapped, "saturate": oracle.saturated}[step], bits=width.bits, signed=width.signed)
+    return partial({"wrap": oracle.wrapped, "saturate": oracle.saturated}[overflow], bits=width.bits, signed=width.signed)
 
 
 def spec(products, rule, start=0):
@@ -26,18 +26,18 @@ def spec(products, rule, start=0):
 
 
 def expected(products, rule, start=0):
-    return oracle.joined(list(products), rule.order, rule.size, holding(rule.step, rule.width), rule.spill,
+    return oracle.joined(list(products), rule.order, rule.size, holding(rule.overflow, rule.width), rule.spill,
                          holding("wrap", rule.into), start)
 
 
 ACC16 = Accumulate("pairs", 1, "saturate", I16, spill=4)
-RULES = [Accumulate(), Accumulate(width=I16), Accumulate("exact", step="saturate", width=I16),
-         Accumulate("sequential", width=I16), Accumulate("sequential", step="saturate", width=I16),
-         Accumulate("sequential", step="saturate", width=I16, spill=3, into=I24),
+RULES = [Accumulate(), Accumulate(width=I16), Accumulate("exact", overflow="saturate", width=I16),
+         Accumulate("sequential", width=I16), Accumulate("sequential", overflow="saturate", width=I16),
+         Accumulate("sequential", overflow="saturate", width=I16, spill=3, into=I24),
          Accumulate("pairs", 1, "saturate", I16), Accumulate("pairs", 2, "saturate", I16), ACC16,
          Accumulate("pairs", 8, "wrap", I16, spill=1), Accumulate("tiles", 4, "saturate", I32),
          Accumulate("tiles", 3, "saturate", I16, spill=2), Accumulate("tiles", 5, "wrap", I16), Accumulate(width=I64),
-         Accumulate("sequential", step="saturate", width=U8)]
+         Accumulate("sequential", overflow="saturate", width=U8)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -78,10 +78,10 @@ def test_acc16_saturates_the_running_sum_until_it_is_spilled():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-128 * 127, 128 * 128), max_size=30), st.integers(1, 6), st.integers(0, 5),
        st.sampled_from(["wrap", "saturate", "refuse"]))
-def test_orders_agree_where_nothing_overflows(products, size, spill, step):
+def test_orders_agree_where_nothing_overflows(products, size, spill, overflow):
     """Sums of 8-bit products in 32 bits."""
     for order in ("exact", "sequential", "pairs", "tiles"):
-        assert spec(products, Accumulate(order, size, step, spill=spill), 5) == 5 + sum(products)
+        assert spec(products, Accumulate(order, size, overflow, spill=spill), 5) == 5 + sum(products)
 
 
 @settings(max_examples=60, deadline=None)
@@ -111,16 +111,16 @@ def test_planes_of_products_join_as_single_products_do():
 
 def test_a_sum_that_leaves_the_register_is_refused_by_name():
     """Partial sums too, where products join one by one; not where the sum is exact and comes back."""
-    for rule in (Accumulate("sequential", step="refuse", width=I16), Accumulate("pairs", 1, "refuse", I16)):
+    for rule in (Accumulate("sequential", overflow="refuse", width=I16), Accumulate("pairs", 1, "refuse", I16)):
         with pytest.raises(IllFormed, match="40000.*i16"):
             spec([20000, 20000, -20000], rule)
-    assert spec([20000, 20000, -20000], Accumulate(step="refuse", width=I16)) == 20000
+    assert spec([20000, 20000, -20000], Accumulate(overflow="refuse", width=I16)) == 20000
     with pytest.raises(IllFormed, match="acc reaches"):
-        spec([20000, 20000], Accumulate(step="refuse", width=I16))
+        spec([20000, 20000], Accumulate(overflow="refuse", width=I16))
 
 
-@pytest.mark.parametrize("fields", [{"size": 0}, {"spill": -1}, {"order": "random"}, {"step": "hope"},
-                                    {"step": "saturate", "width": I64}, {"width": 32}])
+@pytest.mark.parametrize("fields", [{"size": 0}, {"spill": -1}, {"order": "random"}, {"overflow": "hope"},
+                                    {"overflow": "saturate", "width": I64}, {"width": 32}])
 def test_an_impossible_rule_is_refused_at_birth(fields):
     """With a sentence."""
     with pytest.raises(IllFormed):
@@ -128,6 +128,6 @@ def test_an_impossible_rule_is_refused_at_birth(fields):
 
 
 def test_its_mutants_are_enumerable():
-    """Every other order and step."""
+    """Every other order and overflow."""
     assert {(name, getattr(row, name)) for name, row in alternatives(Accumulate())} == {
-        ("order", "sequential"), ("order", "pairs"), ("order", "tiles"), ("step", "saturate"), ("step", "refuse")}
+        ("order", "sequential"), ("order", "pairs"), ("order", "tiles"), ("overflow", "saturate"), ("overflow", "refuse")}

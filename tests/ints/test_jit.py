@@ -10,6 +10,7 @@ import pytest
 
 import refq
 from refq.ints import jit as jitting
+from refq.ints import rounding
 
 PACKAGE = Path(refq.__path__[0])
 
@@ -142,6 +143,55 @@ def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
     assert jitting.folder.__wrapped__() is None
 
 
+EDITED = '''
+import os, sys
+import numpy as np
+import refq.machine.dot                     # its kernels make this version's folder
+from refq.ints import jit
+if sys.argv[1] == "edit":
+    words = os.path.join("refq", "ints", "exponential.py")
+    text = open(words).read()
+    with open(words, "w") as file:
+        file.write(text.replace("max(x + (x >> 1) - (x >> 4), n * x0)", "max(x + (x >> 1) - (x >> 3), n * x0)"))
+from refq.ops import shiftmax
+from refq.ints.width import I16
+row, q, p = shiftmax.Row(out=I16), np.array([[0, -8, -16, -64]], np.int8), np.empty((1, 4), np.int16)
+shiftmax.kernel(row)(q, -16, p)
+print(np.array_equal(p, shiftmax.spec(q, -16, row)), jit.folder())
+if sys.argv[1] == "edit":
+    with open(words, "w") as file:
+        file.write(text)
+'''
+
+
+def test_a_source_edited_while_a_process_starts_poisons_nothing(root, tmp_path):
+    """An editor saves after the sources were digested and before a module is imported; then undoes it."""
+    cache = {"root": root, "cache": tmp_path / "cache", "PYTHONDONTWRITEBYTECODE": "1"}
+    edited, folder = answer(python(EDITED, "edit", **cache)).split()
+    assert edited == "False"                # the kernel's word was edited, the spec's was not
+    assert answer(python(EDITED, "as it was", **cache)).split() == ["True", folder]
+    assert len([p for p in Path(folder).iterdir() if p.name.startswith("shiftmax-")]) == 2
+
+
+def test_old_versions_make_room(tmp_path, monkeypatch):
+    """The folders used last stay, the new one among them; nothing else in the cache is touched."""
+    monkeypatch.setenv("REFQ_CACHE_DIR", str(tmp_path))
+    old = [tmp_path / f"0.{n}.0-{n:032x}" for n in range(jitting.KEPT + 3)]
+    for age, path in enumerate(reversed(old)):
+        path.mkdir()
+        (path / "kernel-0").write_text("")
+        os.utime(path, (10**9 - age, 10**9 - age))
+    others = [tmp_path / "mine", tmp_path / "0.61.0-note", tmp_path / "0.61.0-abc"]
+    for path in others[:2]:
+        path.mkdir()
+    others[2].write_text("")
+    new = jitting.folder.__wrapped__()
+    kept = [new, *old[-jitting.KEPT + 1:]]
+    assert sorted(tmp_path.iterdir()) == sorted(kept + others)
+    (tmp_path / f"0.1.0-{1:032x}").mkdir()
+    assert jitting.folder.__wrapped__() == new and len(list(tmp_path.iterdir())) == jitting.KEPT + 4
+
+
 def factory(condition):
     if condition:
         def word(x):
@@ -170,3 +220,35 @@ def test_a_kernel_s_identity_tells_words_apart():
     names = [repr(jitting.name_of(closing_over(value))) for value in values]
     assert len(set(names)) == len(names)
     assert names == [repr(jitting.name_of(closing_over(value))) for value in values]
+
+
+def with_globals(text, **names):
+    """The function `f` of a text, in a module of its own."""
+    names["__name__"] = "somewhere"
+    exec(compile(text, __file__, "exec"), names)
+    return names["f"]
+
+
+def test_a_kernel_s_identity_follows_what_it_calls():
+    """Words, kernels and numbers of its module, to any depth; through modules of refq as well."""
+    calls = "def g(x): return h(x) + N\ndef f(x): return g(x)"
+    words = [lambda x: x + 1, lambda x: x + 2, jitting.jit()(factory(True)), jitting.jit(fastmath=True)(factory(True)),
+             closing_over(1), closing_over(2)]
+    found = [with_globals(calls, h=h, N=n) for h in words for n in (1, 2)]
+    names = [repr(jitting.name_of(f)) for f in found]
+    assert len(set(names)) == len(names) and names == [repr(jitting.name_of(f)) for f in found]
+    assert not [n for n in names if " at 0x" in n]
+    through = with_globals("def f(x): return rounding.half_up(x, 1)", rounding=rounding)
+    assert repr(rounding.half_up.__code__.co_code) in repr(jitting.name_of(through))
+
+
+def test_words_that_call_themselves_have_a_name():
+    """By their globals, by their closure, and in a ring."""
+    def closes(x):
+        return x and closes(x - 1)
+
+    ring = "def g(x): return x and f(x - 1)\ndef f(x): return x and g(x - 1)"
+    own = with_globals("def f(x): return x and f(x - 1)")
+    other = with_globals("def f(x): return x and f(x - 2)")
+    names = [repr(jitting.name_of(f)) for f in (closes, own, other, with_globals(ring), with_globals(ring.replace("1", "2", 1)))]
+    assert len(set(names)) == len(names)

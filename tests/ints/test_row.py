@@ -5,7 +5,7 @@ import pytest
 
 from refq.errors import IllFormed
 from refq.ints.accumulate import Accumulate
-from refq.ints.row import Row, alternatives, choice, from_plain, plain
+from refq.ints.row import Row, alternatives, choice, decided, differences, from_plain, plain, stated
 from refq.ints.width import I8, I16, Width
 
 
@@ -13,7 +13,7 @@ from refq.ints.width import I8, I16, Width
 class Sample(Row):
     ties: str = choice("half_up", "half_even", "half_up", "floor")
     scale: str = choice("q31", "pow2", acts="build")
-    out: Width = I8
+    out: Width = decided(I8)
     size: int = 3
     accumulate: Accumulate = Accumulate()
 
@@ -50,7 +50,7 @@ def test_alternatives_differ_in_one_field_and_are_possible():
         found[name].append(held)
         assert (row.out, row.size) == (I8, 3)
     assert found == {"ties": ["half_even"], "scale": ["q31"], "accumulate.order": ["sequential", "pairs", "tiles"],
-                     "accumulate.step": ["saturate", "refuse"]}
+                     "accumulate.overflow": ["saturate", "refuse"]}
 
 
 def test_rows_are_values():
@@ -64,3 +64,23 @@ def test_a_row_in_a_row_survives_as_plain_data():
     """plain and from_plain."""
     row = Sample("floor", out=I16, accumulate=Accumulate("pairs", 2, "saturate", I16, 4))
     assert from_plain(Sample, plain(row)) == row
+
+
+def test_words_leave_out_defaults():
+    """In rows in rows as well; what is left out comes back as the default."""
+    row = Sample("floor", accumulate=Accumulate("pairs", width=I16))
+    assert differences(Sample()) == {}
+    assert differences(row) == {"ties": "floor", "accumulate": {"order": "pairs", "width": "i16"}}
+    assert from_plain(Sample, differences(row)) == row
+
+    @dataclass(frozen=True)
+    class Bare(Row):
+        size: int
+        accumulate: Accumulate | None = None
+
+    assert differences(Bare(3)) == {"size": 3} and differences(Bare(3, Accumulate())) == {"size": 3, "accumulate": {}}
+    assert from_plain(Bare, {"size": 3, "accumulate": {}}) == Bare(3, Accumulate())
+
+
+def test_what_tensors_decide_is_not_stated():
+    assert stated(Sample) == stated(Sample()) == ["ties", "scale", "size", "accumulate"]

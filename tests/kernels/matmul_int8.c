@@ -1,10 +1,18 @@
 /* A fused int8 layer as TFLite defines it: y = clip(zp + rescale(sum over k of (x - zx) * w + bias)), rounded twice.
  *
  * x (n k), w (m k) row-major; bias already holds -zx * sum of w. Compile with -DSINGLE_ROUNDING for one rounding, half up, at
- * the end; -DTIES_UP for the second rounding half up; -DCRASH, -DSPIN, -DFAIL and -DOVERRUN for kernels that misbehave.
+ * the end; -DTIES_UP for the second rounding half up; -DCRASH, -DSPIN, -DFAIL, -DOVERRUN, -DSCRIBBLE (over x), -DLAZY (some
+ * of y is not written), -DSTICKY (what is there stays, if larger) and -DSTATEFUL for kernels that misbehave.
  */
 #include <stdint.h>
 
+#ifdef SINGLE_ROUNDING
+static int32_t rescaled(int32_t acc, int32_t mult, int left)
+{
+    int shift = 31 - left;
+    return (int32_t)(((int64_t)acc * mult + (1ll << (shift - 1))) >> shift);
+}
+#else
 static int32_t doubling_high(int32_t a, int32_t b)
 {
     int64_t product = (int64_t)a * b;
@@ -26,14 +34,10 @@ static int32_t divide_by_power(int32_t x, int s)
 
 static int32_t rescaled(int32_t acc, int32_t mult, int left)
 {
-#ifdef SINGLE_ROUNDING
-    int shift = 31 - left;
-    return (int32_t)(((int64_t)acc * mult + (1ll << (shift - 1))) >> shift);
-#else
     int up = left > 0 ? left : 0, down = left > 0 ? 0 : -left;
     return divide_by_power(doubling_high((int32_t)((uint32_t)acc << up), mult), down);
-#endif
 }
+#endif
 
 int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const int32_t *mult, const int32_t *left_shift,
                     int32_t zp, int32_t lo, int32_t hi, int32_t n, int32_t k, int32_t m, int8_t *y)
@@ -51,13 +55,29 @@ int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const
 #ifdef OVERRUN
     y[n * m] = 0;
 #endif
+#ifdef SCRIBBLE
+    ((int8_t *)(intptr_t)x)[n * k - 1] ^= 1;
+#endif
+#ifdef STATEFUL
+    static int calls;
+    zp += calls++ % 2;
+#endif
     for (int i = 0; i < n; i++)
         for (int j = 0; j < m; j++) {
             int32_t acc = bias[j];
             for (int l = 0; l < k; l++)
                 acc += (int32_t)x[i * k + l] * w[j * k + l];
             int32_t code = zp + rescaled(acc, mult[j], left_shift[j]);
-            y[i * m + j] = (int8_t)(code < lo ? lo : code > hi ? hi : code);
+            code = code < lo ? lo : code > hi ? hi : code;
+#ifdef LAZY
+            if (code == (int8_t)0xA5 || code == (int8_t)0xAA || code == (int8_t)0x55)
+                continue;
+#endif
+#ifdef STICKY
+            if (code < y[i * m + j])
+                continue;
+#endif
+            y[i * m + j] = (int8_t)code;
         }
     return 0;
 }

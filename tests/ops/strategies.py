@@ -18,9 +18,9 @@ from refq.ints.sites import unwatched
 from refq.ints.width import I4, I16, I24, I32, I40, I48, I64, U4, U8, U16
 
 SIZES = (0, 1, 2, 3, 5, 8, 17, 40)
-WRAPS = Accumulate(step="wrap")
-SPILLS = Accumulate(order="pairs", size=2, step="saturate", width=I16, spill=3)
-SATURATES = Accumulate(order="sequential", step="saturate", width=I16)
+WRAPS = Accumulate(overflow="wrap")
+SPILLS = Accumulate(order="pairs", size=2, overflow="saturate", width=I16, spill=3)
+SATURATES = Accumulate(order="sequential", overflow="saturate", width=I16)
 
 # Rows beside the default one and its listed alternatives: widths and geometries.
 ROWS = {
@@ -45,6 +45,7 @@ ROWS = {
         {"shapes": ((0, 2),), "moves": (("pad", ((1, 1), (0, 0))),)},
         {"shapes": ((),), "moves": (("reshape", (1, 1)),)}),
     "rescale": ({"acc": I48, "multiplier": "q15"}, {"out": U8}),
+    "add": tuple({"high": "none", "multiplier": form} for form in ("q15", "mantissa24", "pow2")),
     "table": ({"q": U8, "out": I16},),
     "clip": ({"q": I16},),
 }

@@ -14,6 +14,8 @@ from tests import oracle_transformer as oracle
 
 JOINED = {"tflite": Row(), "single": Row(high="none", ties="half_up"), "saturating": Row(overflow="saturate")}
 STRAIGHT = Row(left=0, multiplier="dyadic", high="none", ties="half_even", joined=False)
+SHORT = [Row(high="none", multiplier=form, joined=joined, out=I32) for form in ("q15", "mantissa24", "pow2")
+         for joined in (True, False)]
 CODES = np.arange(-128, 128, dtype=np.int8)
 
 
@@ -44,7 +46,9 @@ def test_oracle_agrees_on_all_codes(row):
 
 
 @pytest.mark.parametrize("row", [Row(), Row(overflow="saturate"), Row(high="none"), Row(left=15, a=I16, b=I16, out=I16),
-                                 STRAIGHT, Row(left=0, high="none", joined=False, a=I32, b=I16, out=I16)])
+                                 STRAIGHT, *SHORT, Row(high="none", multiplier="dyadic", out=I32),
+                                 Row(high="none", joined=False, out=I32),
+                                 Row(left=0, high="none", joined=False, a=I32, b=I16, out=I16)])
 @given(data=st.data())
 def test_oracle_agrees_at_the_rails(row, data):
     """Any operands and constants that the row takes: overflow of the left shift and of the sum included."""
@@ -70,6 +74,31 @@ def test_near_the_real_sum(sa, sb, za, zb, zo, data):
         slack = 2 ** (3 - row.left) * max(sa, sb) / so if row.joined else 1e-5
         error = np.abs(np.clip(exact, -128, 127) - add.spec(a, b, *c.values(), row))
         assert error.max() <= bound + slack + 1e-6
+
+
+FORMS = [Row(left=left, multiplier=form, high=high, joined=joined) for form in ("q31", "q15", "mantissa24", "dyadic", "pow2")
+         for left, joined in ((20, True), (15, True), (0, False)) for high in ("none", "half_up")
+         if high == "none" or form in ("q31", "dyadic") or not joined and form != "pow2"]
+
+
+@pytest.mark.parametrize("row", FORMS)
+def test_every_row_runs(row):
+    """Each multiplier gives constants that its row takes, and a sum near the real one."""
+    for sa, sb, so in ((0.25, 0.5, 0.5), (0.5, 0.25, 1.0), (2.0**-9, 0.5, 0.5), (0.5, 0.5, 0.5)):
+        c = {k: np.asarray(v) for k, v in add.build(row, sa, 3, sb, -5, so, 7).items()}
+        for k, v in c.items():
+            assert row.takes[k].lo <= v <= row.takes[k].hi, (k, v)
+        a, b = np.repeat(CODES, 256)[::7], np.tile(CODES, 256)[::7]
+        exact = np.clip(7 + ((a.astype(int) - 3) * sa + (b.astype(int) + 5) * sb) / so, -128, 127)
+        assert np.abs(exact - add.spec(a, b, *c.values(), row)).max() <= (1.01 if row.joined or row.high == "none" else 2)
+
+
+@pytest.mark.parametrize("fields", [{"multiplier": "q15"}, {"multiplier": "mantissa24"}, {"multiplier": "pow2"},
+                                    {"multiplier": "pow2", "joined": False}])
+def test_rows_that_lose_what_they_shift_left_are_refused(fields):
+    """Two roundings begin with a left shift by what the multiplier lacks in bits."""
+    with pytest.raises(IllFormed, match="round once"):
+        Row(**fields)
 
 
 def test_near_real_means_the_constants():

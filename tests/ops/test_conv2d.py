@@ -20,9 +20,9 @@ GEOMETRIES = [
     ({"groups": 3, "dilation": (2, 1)}, {"h": 5, "w": 4, "kh": 3, "kw": 2, "d": 1, "m": 6}),
     ({"padding": (2, 2, 2, 2)}, {"h": 1, "w": 1, "kh": 1, "kw": 1, "d": 1, "m": 1}),
 ]
-SUMS = [({"accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
-        ({"x": U8, "accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
-        ({"acc": I16, "accumulate": Accumulate(order="sequential", step="saturate", width=I16)}, oracle.saturated(16))]
+SUMS = [({"accumulate": Accumulate(overflow="wrap")}, oracle.wrapped(32)),
+        ({"x": U8, "accumulate": Accumulate(overflow="wrap")}, oracle.wrapped(32)),
+        ({"acc": I16, "accumulate": Accumulate(order="sequential", overflow="saturate", width=I16)}, oracle.saturated(16))]
 
 
 @pytest.mark.parametrize("fields, joined", SUMS)
@@ -41,7 +41,7 @@ def test_windows_of_python_integers(fields, joined, geometry, sizes, monkeypatch
 
 def test_blocks_of_windows_join():
     """An image of more windows than a block has none lost or doubled where blocks meet."""
-    row = conv2d.Row(padding=(1, 1, 1, 1), accumulate=Accumulate(step="wrap"))
+    row = conv2d.Row(padding=(1, 1, 1, 1), accumulate=Accumulate(overflow="wrap"))
     found = {"n": 1, "h": 130, "w": 131, "c": 8, "d": 8, "kh": 3, "kw": 3, "m": 3}
     operands = operands_of(row, found, np.random.default_rng(0), lambda: uniform)
     assert 130 * 131 * 72 > window.BLOCK

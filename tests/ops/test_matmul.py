@@ -11,18 +11,18 @@ from refq.ops import batch_matmul, matmul
 from tests import oracle_linear as oracle
 from tests.ops.strategies import by_kernel, by_spec, operands_of, rails, small, uniform
 
-SEQUENTIAL = Accumulate(order="sequential", step="saturate", width=I16)
+SEQUENTIAL = Accumulate(order="sequential", overflow="saturate", width=I16)
 
 
 def wide(width):
-    return {"acc": width, "accumulate": Accumulate(step="wrap", width=width)}
+    return {"acc": width, "accumulate": Accumulate(overflow="wrap", width=width)}
 
 
-ROWS = [({"accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
-        ({"x": U8, "w": I4, "accumulate": Accumulate(step="wrap")}, oracle.wrapped(32)),
+ROWS = [({"accumulate": Accumulate(overflow="wrap")}, oracle.wrapped(32)),
+        ({"x": U8, "w": I4, "accumulate": Accumulate(overflow="wrap")}, oracle.wrapped(32)),
         ({"x": I16, **wide(I48)}, oracle.wrapped(48)),
         ({"x": U16, "w": U4, **wide(I64)}, oracle.wrapped(64)),
-        ({"acc": I16, "accumulate": Accumulate(step="saturate", width=I16)}, oracle.clipped(16)),
+        ({"acc": I16, "accumulate": Accumulate(overflow="saturate", width=I16)}, oracle.clipped(16)),
         ({"acc": I16, "accumulate": SEQUENTIAL}, oracle.saturated(16))]
 
 
@@ -42,7 +42,7 @@ def test_matmul_is_the_sum_of_products(fields, joined, style):
             np.testing.assert_array_equal(by("matmul", row)(operands)["acc"], expected)
 
 
-@pytest.mark.parametrize("fields", [{"accumulate": Accumulate(step="wrap")}, {"x": I16, "w": I16, "acc": I64}])
+@pytest.mark.parametrize("fields", [{"accumulate": Accumulate(overflow="wrap")}, {"x": I16, "w": I16, "acc": I64}])
 def test_batch_matmul_is_a_matmul_an_image(fields):
     """Each image is a matmul of its own, with one zero point a side and no bias."""
     row = batch_matmul.Row(**fields)
@@ -107,7 +107,7 @@ def test_an_overflow_is_refused():
 
 def test_impossible_rows_are_refused():
     """Operands over 16 bits, registers without a sign, and two accumulators are refused when a row is born."""
-    for fields in ({"x": I32}, {"acc": U16}, {"acc": I48, "accumulate": Accumulate(step="wrap")}):
+    for fields in ({"x": I32}, {"acc": U16}, {"acc": I48, "accumulate": Accumulate(overflow="wrap")}):
         for op in (matmul, batch_matmul):
             with pytest.raises(IllFormed, match=op.__name__.split(".")[-1]):
                 op.Row(**fields)
@@ -115,6 +115,6 @@ def test_impossible_rows_are_refused():
 
 def test_orders_share_machine_code_where_order_is_idle():
     """Rows that differ only in an order that cannot matter run the same kernel."""
-    row = matmul.Row(accumulate=Accumulate(order="tiles", size=4, step="wrap"))
-    assert matmul.kernel(row) is linear(row.x, row.w, Accumulate(step="wrap"))
+    row = matmul.Row(accumulate=Accumulate(order="tiles", size=4, overflow="wrap"))
+    assert matmul.kernel(row) is linear(row.x, row.w, Accumulate(overflow="wrap"))
     assert matmul.kernel(row) is not linear(row.x, row.w, rule_of(matmul.Row(acc=I48)))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refq.errors import IllFormed
-from refq.ints import rounding
+from refq.ints import multiplier, rounding
 from refq.ints.sites import Sites
-from refq.ints.width import I8, I16, I32, I48
+from refq.ints.width import I8, I16, I32, I48, I64, Width
 from refq.ops import rescale
 from refq.ops.rescale import Row
 from tests import oracle
@@ -111,8 +111,10 @@ class Held(Sites):
         return value
 
 
-@pytest.mark.parametrize("row", [Row(), Row(zero_point="inside"), Row(acc=I48, out=I16), Row(acc=I8, out=I32),
-                                 Row(acc=I48, zero_point="inside"), Row(acc=I32, out=I32, zero_point="inside")])
+@pytest.mark.parametrize("row", [Row(), Row(zero_point="inside"), Row(acc=I8, out=I32),
+                                 Row(acc=I32, out=I32, zero_point="inside"), Row(multiplier="pow2", acc=Width(63)),
+                                 *(Row(multiplier="q15", acc=I48, out=o, zero_point=z) for o in (I8, I16, I32)
+                                   for z in ("after", "inside"))])
 def test_products_are_exact_at_the_rails(row):
     """R2: at the ends of every operand's range the result is that of unbounded integers."""
     ends = {name: (d.lo, d.hi) for name, d in row.takes.items()}
@@ -138,3 +140,32 @@ def test_contradicting_rows_are_refused():
     for fields in ({"zero_point": "inside"}, {"acc": I48}):
         with pytest.raises(IllFormed, match="at most 32 bits"):
             Row(high="half_up", **fields)
+    with pytest.raises(IllFormed, match="round once"):
+        Row(high="half_up", multiplier="pow2")
+
+
+@pytest.mark.parametrize("fields", [{"out": I64}, {"out": I64, "zero_point": "inside"}, {"out": I48}])
+def test_results_wider_than_codes_are_refused(fields):
+    with pytest.raises(IllFormed, match="up to 32 bits"):
+        Row(**fields)
+
+
+@pytest.mark.parametrize("form, bits", [("q31", 32), ("dyadic", 32), ("mantissa24", 39), ("q15", 48), ("pow2", 63)])
+def test_a_product_has_room_in_64_bits(form, bits):
+    """One bit more is refused at birth; what every scale becomes is in the range that the row declares."""
+    with pytest.raises(IllFormed, match=f"up to {bits} bits"):
+        Row(multiplier=form, acc=Width(bits + 1))
+    row = Row(multiplier=form, acc=Width(bits))
+    scales = [2.0**-k * (1 if form == "pow2" else m) for k in range(1, 45) for m in (1, 1.3, 2 - 2.0**-52)]
+    mults = rescale.build(row, scales, 0, 0)["mult"]
+    assert max(mults) <= 2 ** multiplier.bits[form] and max(mults) <= row.takes["mult"].hi
+
+
+@pytest.mark.parametrize("form", ["q31", "q15", "mantissa24", "dyadic"])
+@given(acc=st.integers(-(2**19), 2**19), k=st.integers(8, 20), m=st.floats(1, 1.999), ties=st.sampled_from(rounding.names[4:9]))
+def test_twice_serves_every_long_multiplier(form, acc, k, m, ties):
+    """What a left shift makes up for is not lost: within two units of the real value."""
+    row = Row(high="half_up", ties=ties, multiplier=form, out=I16)
+    constants = rescale.build(row, [m * 2.0**-k], 0, 0)
+    y = both(acc, 0, constants["mult"][0], constants["shift"][0], 0, row)
+    assert abs(y - min(max(acc * m * 2.0**-k, -32768), 32767)) <= 2

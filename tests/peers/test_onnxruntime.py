@@ -73,7 +73,7 @@ def test_a_sum_of_33_bits(run, tally):
     dialect's own row refuses."""
     x = np.full((1, 33100), 255, np.uint8)
     got = run({"x": x, "w": x.T}, "i4", ("MatMulInteger", "x w", "y", {}))
-    row = replace(ROLES["matmul"], x=U8, w=U8, accumulate=Accumulate(step="wrap"))
+    row = replace(ROLES["matmul"], x=U8, w=U8, accumulate=Accumulate(overflow="wrap"))
     operands = {"x": x, **matmul.build(row, x, None, 0, 0)}
     tally("ONNX Runtime MatMulInteger", equal(both("matmul", row, **operands), got))
     assert got.item() == 33100 * 255 * 255 - 2**32
