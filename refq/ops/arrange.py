@@ -61,8 +61,7 @@ class Row(Base):
 
     def sizes(self, found):
         for i, shape in enumerate(self.shapes):
-            given = tuple(found[f"x{i}{axis}"] for axis in letters(shape))
-            if given != shape:
+            if (given := tuple(found[f"x{i}{axis}"] for axis in letters(shape))) != shape:
                 raise IllFormed(f"arrange: x{i} is {given}, and the row moves {shape}")
         return {f"y{axis}": size for axis, size in zip(letters(self.shape), self.shape)}
 
