@@ -69,20 +69,20 @@ def shiftmax(q, x0, n, bits):
     return [saturated(floor(Fraction(x * factor, 2 ** (31 - bits + 1))), bits) for x in e]
 
 
-def sigmoids(x, x0, n, bits):
+def sigmoids(x, x0, n, bits, reciprocal=31):
     """The sigmoid codes of one row of centred codes."""
-    codes, rest = [], shift_exp(-max(x), x0, n)
+    codes, rest, one = [], shift_exp(-max(x), x0, n), 2**reciprocal - 1
     for v in x:
         e = shift_exp(v - max(x), x0, n)
-        factor = floor(Fraction(ONE, min(e + rest, ONE)))
-        codes.append(saturated(floor(Fraction(e * factor, 2 ** (31 - bits + 1))), bits))
+        factor = floor(Fraction(one, min(e + rest, one)))
+        codes.append(saturated(floor(Fraction(e * factor, 2 ** (reciprocal - bits + 1))), bits))
     return codes
 
 
-def shiftgelu(q, zp, x0, n, bits):
+def shiftgelu(q, zp, x0, n, bits, reciprocal=31):
     """One row of registers."""
     x = [v - zp for v in q]
-    return [v * s for v, s in zip(x, sigmoids(x, x0, n, bits))]
+    return [v * s for v, s in zip(x, sigmoids(x, x0, n, bits, reciprocal))]
 
 
 def newton10(v):

@@ -2,8 +2,8 @@
 
 Products are rescaled by a dyadic number, half to even; the nonlinear operations are shifts; everything is symmetric. The
 authors carry integers in float32 and multiply in float64; these rows carry them exactly. Activations of 16 bits at a
-product are not the authors': their wide registers are rescaled by a 15-bit multiplier, which 64 bits hold, and the sum of
-a softmax over 16-bit codes takes a reciprocal of 62 bits, since their 31 saturate.
+product are not the authors': their wide registers are rescaled by a 15-bit multiplier, which 64 bits hold, and sums of
+exponentials of 16-bit codes take a reciprocal of 62 bits in softmax, of 52 in GELU, since their 31 saturate.
 """
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I16, I32, I48
@@ -24,7 +24,7 @@ dialect = Dialect(
         "softmax": Role("shiftmax", shiftmax.Row(out=I16)),
         "softmax_wide": Role("shiftmax", shiftmax.Row(q=I16, out=I16, reciprocal=62)),
         "gelu": Role("shiftgelu", shiftgelu.Row(bits=8)),
-        "gelu_wide": Role("shiftgelu", shiftgelu.Row(q=I16, bits=8)),
+        "gelu_wide": Role("shiftgelu", shiftgelu.Row(n=24, q=I16, bits=8, reciprocal=52)),
         "layernorm": Role("ilayernorm", ilayernorm.Row()),
         "table": Role("table", table.Row(ties="half_even")),
     },

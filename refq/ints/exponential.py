@@ -54,8 +54,8 @@ def shift_exp(x, x0, n):
 
 @word
 def quotient(a, b):
-    """floor(a / b) for 0 <= a < 2**31 and 0 < b < 2**31, in a form that vectorises: a float64 quotient of two integers
-    below 2**53 is never rounded onto or past a whole number it should stay below."""
+    """floor(a / b) for 0 <= a < 2**53 and 0 < b < 2**53, in a form that vectorises: a float64 quotient of two such integers
+    is never rounded onto or past a whole number it should stay below, since it is 1 / b away from it."""
     return np.int64(np.float64(a) / np.float64(b))
 
 

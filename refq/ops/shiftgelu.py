@@ -1,17 +1,17 @@
 """shiftgelu: x * sigmoid(1.702 x) by shifts and one division an element.
 
-    y = x * clip(floor(e * F / 2**(32 - b))),  x = q - zp,  M = max x of the row,
-    e = shift_exp(x - M),  F = floor((2**31 - 1) / min(e + shift_exp(-M), 2**31 - 1))
+    y = x * clip(floor(e * F / 2**(m + 1 - b))),  x = q - zp,  M = max x of the row,
+    e = shift_exp(x - M),  F = floor((2**m - 1) / min(e + shift_exp(-M), 2**m - 1))
 
 units    q counts s, and x0 = floor(-1/(1.702*s)) stands for -1; y counts s * 2**-(b-1), b the bits of the sigmoid
 R1       the zero point is taken off first
 R2       the largest x of the row is taken off; exp by shifts with n fraction bits (refq.ints.exponential)
-R3       exp(-M) joins; where M < 0 its argument is positive, and it saturates with the sum
-R4       the sum saturates at 2**31 - 1
-R5       one division an element, floored; the product is floored at 32 - b
-R6       the sigmoid is clipped to b bits: idle while |x0| * 2**n < 2**31
+R3       exp(-M) joins; where M < 0 its argument is positive, and it ends at |x0| * 2**32, or saturates with the sum before
+R4       the sum saturates at 2**m - 1: m is 31 for the authors, whose sums of 16-bit codes do not fit that; 52 holds them
+R5       one division an element, floored; the product is floored at m + 1 - b
+R6       the sigmoid is clipped to b bits: idle while |x0| * 2**n < 2**m
 R7       y is the exact product
-error    of the sigmoid, with t = 1.702*s: at most |x0|*2**(n-31) + 2**(1-b) + 0.025 + 0.12*t + 0.25 * (|x0|*t - 1) in
+error    of the sigmoid, with t = 1.702*s: at most |x0|*2**(n-m) + 2**(1-b) + 0.025 + 0.12*t + 0.25 * (|x0|*t - 1) in
          rows whose largest real x is at most 0.4 * (n - 5). Beyond, small exponentials run out of halvings, and a very
          negative x keeps up to half of itself
 source   Li and Gu 2023 (I-ViT); zkkli/I-ViT models/quantization_utils/quant_modules.py, IntGELU, where float32 carries
@@ -32,7 +32,6 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, negated, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
 
-ONE = I32.hi
 STEEPNESS = Fraction(1702, 1000)
 
 
@@ -40,6 +39,7 @@ STEEPNESS = Fraction(1702, 1000)
 class Row(Base):
     n: int = choice(23, 15, 24)
     bits: int = choice(8, 16)
+    reciprocal: int = choice(31, 52)
     q: Width = decided(I8)
 
     def __post_init__(self):
@@ -78,18 +78,20 @@ def spec(q, zp, x0, row, at=unwatched):
     largest = x.max(axis=1, keepdims=True)
     e = exponential(at, "e", x - largest, x0, row.n)                                               # R2
     rest = exponential(at, "rest", -largest, x0, row.n)                                            # R3
-    factor = at.divide("factor", "floor", ONE, at.clip("total", e + rest, I32), I32)               # R4 R5
-    scaled = at.shift("scaled", "floor", e * factor, 32 - row.bits, I64)                           # R5
+    held = Width(row.reciprocal + 1)
+    factor = at.divide("factor", "floor", held.hi, at.clip("total", e + rest, held), held)         # R4 R5
+    scaled = at.shift("scaled", "floor", e * factor, row.reciprocal + 1 - row.bits, I64)           # R5
     return at("y", x * at.clip("sigmoid", scaled, Width(row.bits)), I32)                           # R6 R7
 
 
 @cache
 def kernel(row):
-    n, down, hi, codes, lo = row.n, 32 - row.bits, Width(row.bits).hi, 1 << row.q.bits, row.q.lo
+    n, down, hi, codes, lo = row.n, row.reciprocal + 1 - row.bits, Width(row.bits).hi, 1 << row.q.bits, row.q.lo
+    one = (1 << row.reciprocal) - 1
 
     @word
     def sigmoid(e, rest):
-        return min((e * quotient(ONE, min(e + rest, ONE))) >> down, hi)                            # R4 R5 R6
+        return min((e * quotient(one, min(e + rest, one))) >> down, hi)                            # R4 R5 R6
 
     @jit(nogil=True, error_model="numpy")
     def tabled(q, zp, x0, y):
@@ -136,7 +138,7 @@ def r4_near_the_real_value(q, zp, x0, row):
     """Within |x| times the bound of x * sigmoid(1.702 x), and a rounding of y, at the scale whose x0 is exact."""
     s = -1 / (1.702 * x0)
     x = (q.astype(np.int64) - zp) * s
-    bound = -x0 * 2.0 ** (row.n - 31) + 2.0 ** (1 - row.bits) + 0.025 + 0.12 * 1.702 * s
+    bound = -x0 * 2.0 ** (row.n - row.reciprocal) + 2.0 ** (1 - row.bits) + 0.025 + 0.12 * 1.702 * s
     error = np.abs(spec(q, zp, x0, row) * result(row, s) - real(q, zp, s))
     return (error <= np.abs(x) * bound * 1.001) | (x.max(axis=1, keepdims=True) > 0.4 * (row.n - 5))
 

@@ -3,6 +3,9 @@
 It holds nothing that decides arithmetic and is not in program.onnx or the codes as well; so everything but events,
 seed, versions and `about` is derived again on reading, and `seal`, the sha256 of all the rest, tells a changed manifest
 from changed files.
+
+The pack hash leaves out grids (scales and zero points of tensors): it says which codes come out, not which reals they
+stand for; `program_hash` has them.
 """
 import json
 from functools import cache

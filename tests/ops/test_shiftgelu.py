@@ -28,13 +28,13 @@ def test_published_row():
 
 
 @given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=8), st.integers(-(2**15), 2**15 - 1),
-       st.integers(1000, 2**24), st.sampled_from([(23, 8), (23, 16), (15, 16), (24, 8)]))
+       st.integers(1000, 2**24), st.sampled_from([(23, 8, 31), (23, 16, 31), (15, 16, 31), (24, 8, 31), (24, 8, 52), (23, 8, 52)]))
 def test_oracle_agrees(q, zp, x0, form):
     """Spec and kernel are the authors' formula on unbounded integers; also where all x are negative, and exp(-M) grows
     without end in theirs and saturates here."""
-    n, bits = form
-    row, codes = Row(n=n, bits=bits, q=I16), np.array([q], np.int16)
-    expected = oracle.shiftgelu(q, zp, -x0, n, bits)
+    n, bits, reciprocal = form
+    row, codes = Row(n=n, bits=bits, q=I16, reciprocal=reciprocal), np.array([q], np.int16)
+    expected = oracle.shiftgelu(q, zp, -x0, n, bits, reciprocal)
     assert shiftgelu.spec(codes, zp, -x0, row).tolist() == by_kernel(codes, zp, -x0, row).tolist() == [expected]
 
 
@@ -85,13 +85,14 @@ class Held(Sites):
         return value
 
 
+@pytest.mark.parametrize("reciprocal", [31, 52])
 @pytest.mark.parametrize("n", [15, 23, 24])
 @pytest.mark.parametrize("zp", [-(2**15), 0, 2**15 - 1])
 @pytest.mark.parametrize("x0", [-1, -2, -(2**16), -(2**24)])
-def test_registers_hold_at_the_rails(n, zp, x0):
+def test_registers_hold_at_the_rails(n, zp, x0, reciprocal):
     """No register leaves its declared width, at either end of every operand."""
     rails = np.array([[-(2**15), 2**15 - 1, 0, -1], [-(2**15)] * 4, [2**15 - 1] * 4])
-    shiftgelu.spec(rails, zp, x0, Row(n=n, bits=16, q=I16), Held())
+    shiftgelu.spec(rails, zp, x0, Row(n=n, bits=16, q=I16, reciprocal=reciprocal), Held())
 
 
 @pytest.mark.parametrize("scale", [0.5876, 1.0, 2.0**-26])
