@@ -57,7 +57,7 @@ def product(b, node, role, x, weight, bias, shape, **row):
     if over.any():
         raise IllFormed(f"{node.name}: the bias of output channel {int(np.argmax(over))} does not fit {acc} at the scale of its "
                         f"products ({units[np.argmax(over)]:g}); calibrate with a wider range, or take narrower weights")
-    last = Affine(acc, units, np.zeros(len(weight), np.int64), axis=len(shape) - 1)
+    last = Affine(acc, units, np.zeros(len(weight), np.int64), axis=-1)
     b.step(node.name, role, {"x": x.name}, [(f"{node.name}.acc", shape, last, "accumulator")],
            {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": acc, **row},
            {"w": (w, "weight"), "bias": (counts, "bias")}, w=w.encode(weight, b.dialect.encode),
@@ -140,7 +140,7 @@ def registered(b, node, role, x, out, *parameters, **build):
     """An operation whose result counts units of its own: the register, then a rescale onto the grid of `out`."""
     part = b.dialect.role(role)
     units = np.asarray(ops.load(part.op).result(part.row, float(x.grid.scale), *parameters), np.float64)
-    raw, axis = f"{node.name}.raw", len(x.shape) - 1 if units.ndim else None
+    raw, axis = f"{node.name}.raw", -1 if units.ndim else None
     scales = {"x": x.grid.scale} | {k: v for k, v in build.items() if k in ("gamma", "beta")}
     b.step(node.name, role, {"q": x.name}, [(raw, x.shape, None, "accumulator")], scales, {"q": x.width}, **build)
     b.tensor(raw, x.shape, Affine(b.tensors[raw].width, units, np.zeros(units.shape, np.int64), axis), "accumulator")

@@ -46,6 +46,10 @@ class Row(Base):
         at_most(16, "ilayernorm", self.q)
 
     @property
+    def rounds(self):
+        return f"mean {self.mean}, root {self.root}, then floor"
+
+    @property
     def takes(self):
         return {"q": self.q("n [c]"), "beta": I32("c", -MOST, MOST + 1), "sign": I8("c", -1, 1),
                 "down": I8("c", 0, CONSTANT)}

@@ -47,6 +47,10 @@ class Row(Base):
         at_most(16, "shiftgelu", self.q)
 
     @property
+    def rounds(self):
+        return "floor"
+
+    @property
     def takes(self):
         return {"q": self.q("n [c]"), "zp": self.q(), "x0": I32("", FINEST, -1)}
 

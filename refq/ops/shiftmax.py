@@ -44,6 +44,10 @@ class Row(Base):
             raise IllFormed(f"shiftmax: p of {self.out}; its top bit stands for 1, so give it a signed width")
 
     @property
+    def rounds(self):
+        return "floor"
+
+    @property
     def takes(self):
         return {"q": self.q("n [c]"), "x0": I32("", FINEST, -1)}
 

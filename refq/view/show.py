@@ -32,12 +32,11 @@ def tensor(t):
 
 
 def rounding_of(row):
-    """How a row rounds, in a few words."""
-    values = {f.name: getattr(row, f.name) for f in fields(row)}
-    if "ties" not in values:
-        return "exact" if "acc" in values or "moves" in values else ""
-    high = values.get("high", "none")
-    return f"{high} then {values['ties']}" if high != "none" else values["ties"]
+    """How a row rounds, in a few words: its own (`rounds`), its ties, or not at all."""
+    if hasattr(row, "rounds"):
+        return row.rounds
+    ties, high = getattr(row, "ties", None), getattr(row, "high", "none")
+    return "exact" if ties is None else ties if high == "none" else f"{high} then {ties}"
 
 
 def program(p):
