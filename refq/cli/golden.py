@@ -32,7 +32,7 @@ def source(model, data, labels, calibrate, recipe, dialect, picture):
     if model is None:
         if data or labels or calibrate:
             raise IllFormed("--data, --labels and --calibrate go with a MODEL; the embedded network has its own images")
-        grids = embedded.grids(recipe.name, dialect.asymmetric)
+        grids = embedded.grids(recipe.name, dialect.asymmetric) if dialect.name in dialects.names() else None
         return Source("digits", load(embedded.network()), embedded.as_input(embedded.images()), embedded.labels(),
                       embedded.as_input(embedded.calibration()), grids)
     if data is None:
@@ -41,18 +41,22 @@ def source(model, data, labels, calibrate, recipe, dialect, picture):
     shape = next(iter(network.inputs.values()))[1:]
     images = pictures.images(data, shape, **picture)
     calibration = pictures.images(calibrate, shape, **picture) if calibrate else images
-    return Source(network.name, network, images, classes(labels, len(images)), calibration)
+    return Source(network.name, network, images, classes(labels, images, network), calibration)
 
 
-def classes(path, count):
+def classes(path, images, network):
     """The class of each image from an .npy file."""
     if path is None:
         return None
     if not Path(path).exists():
         raise IllFormed(f"{path}: no such file; labels come as .npy")
-    labels = pictures.array(path)
+    labels, count = pictures.array(path), len(images)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise IllFormed(f"{path}: holds {labels.dtype} of shape {labels.shape}; {count} images have {count} integer labels")
+    known = evaluate(network, images[:1])[network.outputs[0]].size
+    strange = labels[(labels < 0) | ((labels >= known) & (known > 1))]          # one number: the class itself, any
+    if strange.size:
+        raise IllFormed(f"{path}: holds class {strange[0]}; the network has {known if known > 1 else 'none below 0'}")
     return labels
 
 
@@ -100,17 +104,13 @@ def figures(exact, integer, labels):
     return made
 
 
-def classes_of(values):
-    """The class of each image: the largest of its values, or the value itself of a network that ends in ArgMax."""
-    return values.argmax(1) if values.shape[1] > 1 else values[:, 0]
-
-
 def described(pack, out, s, report):
     p = pack.program
     activations = [t for t in p.tensors.values() if t.name not in p.constants]
     weights = [(n, p.tensors[n]) for n in p.constants if p.tensors[n].role == "weight" and p.tensors[n].grid.axis == 0]
     silent = {n: k for n, t in weights if (k := int((~p.constants[n].reshape(len(p.constants[n]), -1).any(1)).sum()))}
-    notes = [f"{n}: {k} output channels are 0 throughout; their scale is 1" for n, k in silent.items()]
+    notes = [f"{n}: {k} output {'channel has' if k == 1 else 'channels have'} no weights but 0 (scale 1 where the bias is 0 too)"
+             for n, k in silent.items()]
     return {"pack": str(out), "pack_hash": pack.hash, "program_hash": pack.manifest["program_hash"], "network": s.name,
             "recipe": p.recipe, "dialect": p.dialect,
             "borrowed": {r: part["borrowed"] for r, part in p.roles.items() if part["borrowed"]},

@@ -2,11 +2,14 @@
 from dataclasses import fields
 from inspect import getdoc
 from pathlib import Path
+from textwrap import fill
 
-from refq import dialects, ops, recipes
+from refq import dialects, ops, quantizers, recipes
 from refq.errors import IllFormed, nearest
+from refq.graph.floats import table
 from refq.graph.quantize import quantize
 from refq.ints import rounding
+from refq.ints.row import stated
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.pack import read
@@ -36,9 +39,10 @@ def at(what, data, recipe, dialect, picture):
 
 
 def everything():
-    value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names}
+    value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names,
+             "calibrators": quantizers.names(), "loads": sorted(table)}
     value = {k: list(v) for k, v in value.items()}
-    text = "\n".join(f"{k:11s} {', '.join(v)}" for k, v in value.items())
+    text = "\n".join(fill(', '.join(v), 100, initial_indent=f"{k:12s}", subsequent_indent=" " * 12) for k, v in value.items())
     return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file"
 
 
@@ -61,11 +65,18 @@ def a_recipe(name):
 def an_operation(name):
     module = ops.load(name)
     alternatives = {f.name: [str(v) for v in f.metadata.get("alternatives", ())] for f in fields(module.Row)}
-    text = "\n".join(f"  {k:12s} {', '.join(v) or 'a width, or numbers'}" for k, v in alternatives.items())
+    decided = {f.name for f in fields(module.Row)} - set(stated(module.Row))
+    text = "\n".join(f"  {k:12s} {', '.join(v) or ('decided by the tensors of a step' if k in decided else 'see the contract')}"
+                     for k, v in alternatives.items())
     return {"operation": name, "contract": module.__doc__, "fields": alternatives}, f"{getdoc(module)}\n\nrow\n{text}"
 
 
 def a_rounding(name):
-    ties = {str(t): int(rounding.word(name)(int(2 * t), 1)) for t in show.TIES}
-    lines = [line for line in rounding.__doc__.splitlines() if line.startswith("    name") or line.split()[:1] == [name]]
+    """The row of the dictionary, with the lines that go on with it."""
+    ties, kept, lines = {str(t): int(rounding.word(name)(int(2 * t), 1)) for t in show.TIES}, False, []
+    for line in rounding.__doc__.splitlines():
+        first = line.split()[:1]
+        kept = first == [name] or (kept and line.startswith(" " * 60))
+        if kept or first == ["name"]:
+            lines.append(line.removeprefix("    "))
     return {"rounding": name, "ties": ties}, "\n".join(lines)

@@ -50,6 +50,16 @@ class Dialect:
     accumulators: dict = field(default_factory=lambda: {8: I32})
     checks: tuple = ()
 
+    def __post_init__(self):
+        for name in ("weights", "activations", "asymmetric"):
+            held = getattr(self, name)
+            if not isinstance(held, tuple) or not all(type(b) is int for b in held):
+                raise IllFormed(f"dialect {self.name}: {name} is {held!r}; it is a tuple of numbers of bits")
+            if wrong := [b for b in held if not 2 <= b <= 16]:
+                raise IllFormed(f"dialect {self.name}: {name} of {wrong[0]} bits; 2 to 16 are possible")
+        if lacking := [b for b in self.activations if not any(a >= b for a in self.accumulators)]:
+            raise IllFormed(f"dialect {self.name}: activations of {lacking[0]} bits have no accumulator")
+
     def role(self, name):
         """The Role of that name; raises IllFormed where the dialect lacks it."""
         if name not in self.roles:

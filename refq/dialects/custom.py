@@ -26,6 +26,7 @@ from refq.ints.row import from_plain, plain, stated
 from refq.ints.width import width
 
 PLAIN = ("weights", "activations", "asymmetric", "narrow", "encode", "title", "source", "date")
+KNOWN = ("name", "base", "accumulators", *PLAIN)
 
 
 def read(path):
@@ -42,7 +43,11 @@ def read(path):
 def load(path):
     """The dialect that the file describes; raises IllFormed naming the file and the field."""
     text = read(path)
-    base = text.pop("base", None)
+    if "base" not in text:
+        strange = [key for key in text if key not in KNOWN and not isinstance(text[key], dict)]
+        also = f", and field {strange[0]!r} is not one of a dialect: {nearest(strange[0], KNOWN)}" if strange else ""
+        raise IllFormed(f"{path}: base is missing; it is one of {', '.join(dialects.names())}{also}")
+    base = text.pop("base")
     if base not in dialects.names():
         raise IllFormed(f"{path}: base is {base!r}; {nearest(base, dialects.names())}")
     base = dialects.load(base)
@@ -53,13 +58,15 @@ def load(path):
 
 
 def differ(base, text, path):
-    changes = {"name": path.stem, "title": f"{path.stem}, after {base.name}", "source": str(path), "checks": ()}
+    changes = {"name": path.stem, "title": f"{path.stem}, after {base.name}", "source": str(path), "date": "", "checks": ()}
     roles = dict(base.roles)
     for key, value in text.items():
         if key == "name":
             changes["name"] = sentence(key, value, str)
             if not value.strip() or not value.isprintable():
                 raise IllFormed(f"field 'name' is {value!r}; it must be one printable line")
+            if value in dialects.names():
+                raise IllFormed(f"field 'name' is {value!r}, which is refq's own dialect; give yours another name")
         elif key == "accumulators":
             changes[key] = dict(register(bits, w) for bits, w in sentence(key, value, dict).items())
         elif key in PLAIN:
@@ -69,8 +76,9 @@ def differ(base, text, path):
         elif isinstance(value, dict):
             roles[key] = role(roles, key, value)
         else:
-            known = ("name", "base", "accumulators", *PLAIN)
-            raise IllFormed(f"field {key!r} is not one of a dialect: {nearest(key, known)}")
+            if key in roles:
+                raise IllFormed(f"{key!r} is a role, not a field: write [{key}] and its fields below that")
+            raise IllFormed(f"field {key!r} is not one of a dialect: {nearest(key, KNOWN)}")
     made = replace(base, roles=roles, **changes)
     refuse_contradictions(made)
     return made

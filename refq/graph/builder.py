@@ -4,11 +4,12 @@ Tensors lose their batch axis on the way. Which operation plays a role, and unde
 asks which dialect that is.
 """
 from dataclasses import fields, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 from refq import ops
-from refq.errors import IllFormed
+from refq.errors import IllFormed, nearest
 from refq.graph.calibrate import grid
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
@@ -22,8 +23,10 @@ class Builder:
         self.graph, self.grids, self.recipe, self.dialect = graph, grids, recipe, dialect
         self.groups = Groups(graph)
         self.tensors, self.constants, self.steps, self.used = {}, {}, [], {}
-        weighted = [n.name for n in graph.nodes if n.op in ("Linear", "Conv")]
-        self.edges = {*weighted[:1], *weighted[-1:]}
+        self.edges = edges(graph)
+        if strange := [p for p, _ in recipe.layers if not any(fnmatchcase(n.name, p) for n in graph.nodes if n.op in WEIGHTED)]:
+            names = tuple(n.name for n in graph.nodes if n.op in WEIGHTED)
+            raise IllFormed(f"recipe {recipe.name}: no layer matches {strange[0]!r}; {nearest(strange[0], names)}")
         for name in graph.inputs:
             self.tensor(name, self.shape(name), self.grid_of(name), "input")
 
@@ -79,8 +82,8 @@ class Builder:
             return name
         narrow = f"{name}.narrow"
         if narrow not in self.tensors:
-            most = float(tensor.grid.scale) * tensor.width.hi
-            self.rescale(narrow, name, narrow, grid((-most, most), bits, self.dialect), tensor.grid.scale, zero_of(tensor))
+            lo, hi = (float(tensor.grid.decode(np.array(code))) for code in (tensor.width.lo, tensor.width.hi))
+            self.rescale(narrow, name, narrow, grid((lo, hi), bits, self.dialect), tensor.grid.scale, zero_of(tensor))
         return narrow
 
     def program(self):
@@ -97,3 +100,19 @@ class Builder:
 
 def zero_of(tensor):
     return int(tensor.grid.zero)
+
+
+WEIGHTED = ("Linear", "Conv")
+
+
+def edges(graph):
+    """The names of the first and the last layers with weights: those that no other one feeds, and that feed no other."""
+    found = set()
+    for nodes, ends, others in ((graph.nodes, "inputs", "outputs"), (reversed(graph.nodes), "outputs", "inputs")):
+        behind = set()
+        for node in nodes:
+            if node.op in WEIGHTED and behind.isdisjoint(getattr(node, ends)):
+                found.add(node.name)
+            if node.op in WEIGHTED or not behind.isdisjoint(getattr(node, ends)):
+                behind.update(t for t in getattr(node, others) if t not in graph.constants)
+    return found

@@ -117,7 +117,8 @@ def swish(node, draft):
         sigmoid = draft.made_by(gate, "Sigmoid")
         if sigmoid is None:
             hard = draft.made_by(gate, "HardSigmoid")
-            if hard is not None and hard.inputs[0] == x and close(hard.attributes.get("alpha", 0.2), 1 / 6):
+            if hard is not None and hard.inputs[0] == x and close(hard.attributes.get("alpha", 0.2), 1 / 6) \
+                    and close(hard.attributes.get("beta", 0.5), 0.5):
                 return [like(node, "HardSwish", (x,))]
             continue
         argument = polynomial(draft, sigmoid.inputs[0], x)

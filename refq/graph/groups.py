@@ -1,10 +1,11 @@
 """Groups: tensors of the float graph that must share one grid, and the role that each group plays.
 
-A move of data (transpose, reshape, slice, gather, concat, pad) and a ReLU give codes on the grid of their input, so what
-they join is one group. The role decides the bits (recipes/base.py): it is read off the nodes that make and use a group.
+A move of data (transpose, reshape, slice, gather, concat, pad) and a cut (ReLU, Clip) give codes on the grid of their
+input, so what they join is one group. What only cuts read is not seen: its range is what they leave of it. The role
+decides the bits (recipes/base.py): it is read off the nodes that make and use a group.
 """
-MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad", "Relu", "Clip"})
-PRODUCTS = frozenset({"Linear", "MatMul", "Conv"})
+CUTS = frozenset({"Relu", "Clip"})
+MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad"}) | CUTS
 
 
 class Groups:
@@ -23,11 +24,11 @@ class Groups:
         self.role = {g: "activations" for g in self.of.values()}
         self.seen = {g: [] for g in self.of.values()}
         self.name_roles(graph)
-        moved = {t for n in graph.nodes if n.op in MOVES for t in n.outputs}
-        before_relu = {n.inputs[0] for n in graph.nodes if n.op == "Relu"}
-        after_relu = {t for n in graph.nodes if n.op == "Relu" for t in n.outputs}
+        made = {t: n.op for n in graph.nodes for t in n.outputs}
         for name, group in self.of.items():
-            if name in after_relu or name not in moved | before_relu:
+            readers = [n.op for n in graph.consumers.get(name, ())]
+            cut = readers and set(readers) <= CUTS and name not in graph.outputs
+            if not cut and made.get(name) not in MOVES - CUTS:
                 self.seen[group].append(name)
 
     def root(self, name):
@@ -43,7 +44,7 @@ class Groups:
     def name_roles(self, graph):
         """Later lines win: what the stream adds stays in the stream's width, what leaves the network in the output's."""
         marks = [("Softmax", "inputs", "logits"), ("Gelu", "inputs", "gelu"), ("Softmax", "outputs", "probabilities"),
-                 ("Add", "inputs", "stream"), ("Add", "outputs", "stream")]
+                 ("LayerNormalization", "inputs", "stream"), ("Add", "inputs", "stream"), ("Add", "outputs", "stream")]
         for op, side, role in marks:
             for node in graph.nodes:
                 if node.op == op:

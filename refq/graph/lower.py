@@ -48,15 +48,13 @@ def product(b, node, role, x, weight, bias, shape, **row):
     """A product with constant weights (m ...), up to its accumulator `<node>.acc`."""
     bits = b.recipe.weight_bits(node.name, node.name in b.edges)
     x = b.tensors[x]
-    most = np.abs(weight).reshape(len(weight), -1).max(1)
-    w = symmetric(Width(bits), most, axis=0, narrow=b.dialect.narrow)
     acc = b.dialect.accumulator(x.width.bits)
+    # a channel whose weights are small beside its bias takes a scale at which the bias fills half of the register
+    least = np.abs(bias) / (float(x.grid.scale) * (acc.hi // 2)) * Width(bits).hi
+    most = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1), least)
+    w = symmetric(Width(bits), most, axis=0, narrow=b.dialect.narrow)
     units = np.float64(x.grid.scale) * w.scale.astype(np.float64)
     counts = Affine(acc, units, np.zeros(len(weight), np.int64), axis=0)
-    over = np.abs(bias) / units > acc.hi
-    if over.any():
-        raise IllFormed(f"{node.name}: the bias of output channel {int(np.argmax(over))} does not fit {acc} at the scale of its "
-                        f"products ({units[np.argmax(over)]:g}); calibrate with a wider range, or take narrower weights")
     last = Affine(acc, units, np.zeros(len(weight), np.int64), axis=-1)
     b.step(node.name, role, {"x": x.name}, [(f"{node.name}.acc", shape, last, "accumulator")],
            {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": acc, **row},

@@ -13,10 +13,10 @@ def turned(b, name, x, order):
 def moved(b, name, sources, result, shape, moves):
     """A step that moves data only: the result lies on the grid of the first source."""
     tensors = [b.tensors[s] for s in sources]
-    grid = tensors[0].grid
-    widths = {"width": grid.width, "shapes": tuple(t.shape for t in tensors), "moves": tuple(moves)}
+    grid, width = tensors[0].grid, tensors[0].width         # the classes of an ArgMax lie on no grid
+    widths = {"width": width, "shapes": tuple(t.shape for t in tensors), "moves": tuple(moves)}
     return b.step(name, "arrange", {f"x{i}": s for i, s in enumerate(sources)}, [(result, shape, grid, "activation")],
-                  {}, widths, zero=int(grid.zero))
+                  {}, widths, zero=0 if grid is None else int(grid.zero))
 
 
 def transpose(b, node):

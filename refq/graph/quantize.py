@@ -6,7 +6,11 @@ from refq.dialects.base import Dialect
 from refq.errors import IllFormed
 from refq.graph.bounds import refuse_overflow
 from refq.graph.calibrate import choose, graph_input, observe
+from refq.graph.graph import Graph
+from refq.graph.groups import Groups
 from refq.graph.lower import lower
+from refq.grids.affine import Affine
+from refq.ints.width import Width
 from refq.recipes.base import Recipe
 
 
@@ -28,18 +32,38 @@ def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progr
     >>> len(program.steps) > 50, program.dialect
     (True, 'tosa')
     """
+    if not isinstance(network, Graph):
+        raise IllFormed(f"a network of type {type(network).__name__}; give what refq.load gives")
     recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     dialect = dialect if isinstance(dialect, Dialect) else dialects.load(dialect)
     recipe.admit(dialect)
     if grids is None:
         grids = choose(network, observe(network, admit(network, images), recipe, progress), recipe, dialect)
+    else:
+        admit_grids(network, grids, recipe, dialect)
     program = lower(network, grids, recipe, dialect)
     refuse_overflow(program)
     return program
 
 
+def admit_grids(network, grids, recipe, dialect):
+    """Grids that were chosen before: one per group, per tensor, as wide as the recipe says, and as the dialect allows."""
+    groups = Groups(network)
+    if lacking := sorted(set(groups.role) - set(grids)):
+        raise IllFormed(f"grids: none for {lacking[0]!r}, and {len(lacking) - 1} more are missing; choose them for this network")
+    for group, role in groups.role.items():
+        grid, bits = grids[group], recipe.bits(role)
+        if not isinstance(grid, Affine) or grid.scale.ndim or grid.width != Width(bits):
+            raise IllFormed(f"grids: {group!r} ({role}) takes an affine grid per tensor of i{bits} under recipe {recipe.name}")
+        if int(grid.zero) and bits not in dialect.asymmetric:
+            raise IllFormed(f"grids: {group!r} has zero point {int(grid.zero)}, which dialect {dialect.name} forbids at "
+                            f"{bits} bits")
+
+
 def admit(network, images):
     """Calibration images as float64; raises IllFormed that says what the network takes."""
+    if images is None:
+        raise IllFormed("no images: the calibration set is empty; give some, or grids that were chosen before")
     name = graph_input(network)
     shape = tuple(network.inputs[name][1:])
     images = np.asarray(images)

@@ -17,7 +17,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 def images(path, shape, mean=0.5, deviation=0.5, crop=0.9):
     """Images of `shape` (of one image) from a file or folder, as an array (n *shape).
 
-    Raises IllFormed where nothing fits, naming the file and the shape; Corrupt for a file that cannot be read."""
+    Raises IllFormed where nothing fits, naming the file and the shape, and where an image holds NaN or an infinity;
+    Corrupt for a file that cannot be read."""
     path = Path(path)
     if path.is_dir():
         return folder(path, shape, mean, deviation, crop)
@@ -46,7 +47,19 @@ def fitting(data, shape, path):
         data = data[None]
     if data.shape[1:] != tuple(shape):
         raise IllFormed(f"{path}: holds an array of shape {data.shape}; the network takes (n, {', '.join(map(str, shape))})")
+    if not len(data):
+        raise IllFormed(f"{path}: holds no image; give at least one")
+    for i, image in enumerate(data if data.dtype.kind == "f" else ()):
+        if not np.isfinite(image).all():
+            raise IllFormed(f"{path}: image {i} holds NaN or an infinity")
     return data
+
+
+def without_pictures(path):
+    """Is there something at `path` that needs no preparing: a file, or a folder of arrays?"""
+    path = Path(path)
+    return path.exists() and not (path.is_dir() and not any(path.glob("*.npy"))
+                                  and any(p.suffix.lower() in PICTURES for p in path.iterdir()))
 
 
 def folder(path, shape, mean, deviation, crop):

@@ -47,7 +47,7 @@ class Row(Base):
 
     @property
     def rounds(self):
-        return f"mean {self.mean}, root {self.root}, then floor"
+        return f"mean {self.mean}, {self.root}, floor"
 
     @property
     def takes(self):

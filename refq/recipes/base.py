@@ -31,6 +31,18 @@ class Recipe:
     wide: str = "minmax"
     layers: tuple = ()
 
+    def __post_init__(self):
+        for name in ("weights", "edges", "activations", "stream", "logits", "gelu", "probabilities", "output"):
+            self.refuse_bits(name, getattr(self, name))
+        for entry in self.layers:
+            if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):
+                raise IllFormed(f"recipe {self.name}: layers holds {entry!r}; it holds pairs of a pattern and a number of bits")
+            self.refuse_bits(f"layers {entry[0]!r}", entry[1])
+
+    def refuse_bits(self, name, bits):
+        if type(bits) is not int or not 2 <= bits <= 16:
+            raise IllFormed(f"recipe {self.name}: {name} is {bits!r}; it is a number of bits, 2 to 16")
+
     def bits(self, role):
         """The bits of an activation that plays that role."""
         return self.activations if role == "input" else getattr(self, role)

@@ -9,8 +9,10 @@ tensors, and hold codes in the container of the tensor's width (i4 codes as int8
     NAME or 0000/NAME         as keys of one .npz or .safetensors, likewise
 
 Where a tensor's name holds a slash, a folder or a dot may stand for it. With a pack of one case the leading axis may be
-left out. A tensor of a case is shown once, and at least one that is not an input of the network.
+left out. A tensor of a case is shown once, and at least one that is not an input of the network. An array that is no
+tensor of a case is refused, since it would not be judged.
 """
+import os
 import re
 import zipfile
 from functools import cache, partial
@@ -19,16 +21,20 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from refq.errors import Corrupt, IllFormed
+from refq.errors import Corrupt, IllFormed, nearest
+from refq.vectors.manifest import shortened
 
 ENDINGS = (".npy", ".npz", ".safetensors")
 CASE = re.compile("[0-9]{1,9}")
+BEFORE = {".acc": "accumulator", ".raw": "result before it"}      # what a tensor of that name and ending is to NAME
 
 
 class Dump:
     """What a device showed: `where` it is, and for each tensor a loader per case."""
 
     def __init__(self, against, pack):
+        if not isinstance(against, (dict, str, os.PathLike)):
+            raise IllFormed(f"a dump is {shortened(repr(against))}; it is a folder, a file, or a dict of arrays")
         self.pack, self.where = pack, "the arrays given" if isinstance(against, dict) else str(against)
         self.whole, self.single, self.unknown, self.places = {}, {}, [], {}
         dotted = {}
@@ -37,10 +43,10 @@ class Dump:
         self.known = {key: names[0] for key, names in dotted.items() if len(names) == 1} | {n: n for n in pack.recorded}
         for key, place, load in sources(against):
             self.place(key, place, load)
+        if self.unknown:
+            self.refuse_unknown()
         if not self.names:
-            have = ", ".join(self.unknown[:5]) or "no array at all"
-            raise IllFormed(f"{self.where}: shows none of the pack's tensors: it has {have}; the pack has "
-                            f"{', '.join(pack.recorded[:5])} ...; name arrays after the pack's tensors")
+            raise self.shows_none()
         if not any(name in pack.steps for name in self.names):
             raise IllFormed(f"{self.where}: shows only what the network is given ({', '.join(sorted(self.names))}), and "
                             "no result of any step; dump what the device computes")
@@ -61,6 +67,32 @@ class Dump:
         else:
             self.once(name, int(case), place)
             self.single[name, int(case)] = load
+
+    def refuse_unknown(self):
+        """IllFormed for arrays that nothing would judge; the first is named, and what it may have been meant to be."""
+        key, program = self.unknown[0], self.pack.program
+        case, _, rest = key.partition("/")
+        tried = [k.replace("/", ".") for k in ((key, rest) if CASE.fullmatch(case) else (key,))]
+        step = next((s for s in program.steps if s.name.replace("/", ".") in tried), None)
+        if step:
+            results = tuple(step.outputs.values())
+            said = (f"is a step of the pack; its result is the tensor {results[0]}: rename it" if len(results) == 1 else
+                    f"is a step of the pack; its results are the tensors {', '.join(results)}: name it after one")
+        elif any(name.replace("/", ".") in tried for name in program.constants):
+            said = "is a constant of the program, not computed: leave it out"
+        elif not self.names:
+            raise self.shows_none()
+        else:
+            meant = nearest(tried[-1][:200], self.pack.recorded)
+            meant = f"{meant} " if meant.startswith("did you mean") else ""
+            said = f"is no tensor of the pack: {meant}rename it or leave it out"
+        more = f" ({len(self.unknown)} arrays are no tensor of a case)" if len(self.unknown) > 1 else ""
+        raise IllFormed(f"{self.where}: holds {shortened(repr(key))}, which {said}{more}")
+
+    def shows_none(self):
+        have = shortened(", ".join(self.unknown[:5])) or "no array at all"
+        return IllFormed(f"{self.where}: shows none of the pack's tensors: it has {have}; the pack has "
+                         f"{', '.join(self.pack.recorded[:5])} ...; name arrays after the pack's tensors")
 
     def once(self, name, case, place):
         """IllFormed where the tensor was met before, in this case or in all."""
@@ -89,19 +121,32 @@ class Dump:
         array = self.single[name, i]() if (name, i) in self.single else self.whole[name]()
         if array.dtype.newbyteorder("=") != tensor.width.dtype:
             raise IllFormed(f"{self.where}: tensor {name!r} is {array.dtype}; its {tensor.width} codes are dumped "
-                            f"as {tensor.width.dtype}")
+                            f"as {tensor.width.dtype}{self.before(name, array.dtype.newbyteorder('='))}")
         allowed = {(cases, *tensor.shape): i} if (name, i) not in self.single else {}
         if (name, i) in self.single or cases == 1:
             allowed.setdefault(tensor.shape, ...)
         if array.shape not in allowed:
+            axis = "" if (name, i) in self.single else f": the first axis is the case ({cases} case{'s' * (cases > 1)})"
             raise IllFormed(f"{self.where}: tensor {name!r} has shape {array.shape}; the pack has "
-                            f"{' or '.join(str(s) for s in allowed)}")
+                            f"{' or '.join(str(s) for s in allowed)}{axis}")
         return np.asarray(array[allowed[array.shape]], tensor.width.dtype, order="C")
+
+    def before(self, name, dtype):
+        """The end of a sentence: the tensor that `name`, being of that dtype, may have been meant to be."""
+        tensors = self.pack.program.tensors
+        for ending, what in BEFORE.items():
+            other = tensors.get(name + ending)
+            if other and name + ending in self.pack.recorded and other.width.dtype == dtype:
+                return f"; the {other.width} {what} is {name + ending!r}"
+        return ""
 
 
 def sources(against):
     """Of a dict, a file, or all files below a folder, each array: (key, where it lies, function that loads it)."""
     if isinstance(against, dict):
+        if strange := [key for key in against if not isinstance(key, str)]:
+            raise IllFormed(f"the arrays given: the name {shortened(repr(strange[0]))} is no text; name arrays after the "
+                            "pack's tensors")
         return [(name, repr(name), partial(np.asarray, array)) for name, array in against.items()]
     path = Path(against)
     if (path / "manifest.json").is_file() and (path / "cases").is_dir():

@@ -56,6 +56,8 @@ def read_toml(path):
         text = tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise IllFormed(f"{path}: no such file; it describes the kernel to judge") from None
+    except IsADirectoryError:
+        raise IllFormed(f"{path}: is a folder; give the kernel.toml in it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as e:
         raise Corrupt(f"{path}: not readable as TOML: {e}") from None
     fitting(text, FIELDS, str(path))

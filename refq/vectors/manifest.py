@@ -108,6 +108,8 @@ def read(path):
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Corrupt(f"{path}: no such file; a pack is a folder that `refq golden` has written") from None
+    except NotADirectoryError:
+        raise IllFormed(f"{path.parent}: is no pack (a folder with {NAME})") from None
     except (ValueError, OSError) as e:
         raise Corrupt(f"{path}: not JSON: {e}") from None
     if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:

@@ -5,6 +5,7 @@
     tensors.safetensors         its constants
     cases/0000.safetensors ...  inputs, every intermediate tensor and outputs of one case, without a batch axis
 """
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from refq.errors import Corrupt
+from refq.errors import Corrupt, IllFormed
 from refq.graph import store
 from refq.graph.describe import codes_hash
 from refq.graph.program import Program
@@ -84,12 +85,14 @@ def read(folder):
     """The Pack in `folder`: manifest by its schema, program, constants and hashes checked; a case when it is read.
 
     Raises Corrupt with a sentence that says which was changed: the manifest (and where in it), program.onnx, a tensor
-    of tensors.safetensors, or a case (then from `Pack.case` and `Pack.check`).
+    of tensors.safetensors, or a case (then from `Pack.case` and `Pack.check`); IllFormed for what is no folder.
 
     >>> read("no such pack")
     Traceback (most recent call last):
     refq.errors.Corrupt: no such pack/manifest.json: no such file; a pack is a folder that `refq golden` has written
     """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise IllFormed(f"a pack is {manifests.shortened(repr(folder))}; it is a folder with {manifests.NAME}")
     folder = Path(folder)
     path = folder / manifests.NAME
     manifest = manifests.read(path)

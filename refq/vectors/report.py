@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from refq.errors import IllFormed
+from refq.vectors.manifest import shortened
 
 FIRST, BARS, NAMED = 10, 16, 4
+DETAILED, LINES, MISSING = 3, 12, 6             # of the text; JSON holds all
 
 
 def admit_tolerance(tolerance):
@@ -118,7 +120,7 @@ class Verdict:
 @dataclass
 class Report:
     """`verdicts` in program order; `hash` of the pack, `against` what; `cases` compared; `left_out`: tensors (or cases
-    of them) that the device did not show; `unknown`: arrays that are no tensor of the pack; `notes`: sentences."""
+    of them) that the device did not show; `notes`: sentences. The text is short whatever is wrong; `json` has all."""
 
     hash: str
     against: str
@@ -126,7 +128,6 @@ class Report:
     tolerance: int
     verdicts: list
     left_out: list = field(default_factory=list)
-    unknown: list = field(default_factory=list)
     notes: list = field(default_factory=list)
 
     @property
@@ -163,7 +164,7 @@ class Report:
         """The report in JSON's own kinds."""
         return {"passed": self.passed, "pack": self.hash, "against": self.against, "cases": self.cases,
                 "tolerance": self.tolerance, "first_wrong_step": self.first and self.first.step,
-                "not_compared": self.left_out, "unknown": self.unknown, "notes": self.notes,
+                "not_compared": self.left_out, "notes": self.notes,
                 "tensors": [v.words() for v in self.verdicts]}
 
     def __str__(self):
@@ -182,23 +183,48 @@ class Report:
         if accepted and first is not accepted:
             yield (f"{wrong[0].tensor}, before it, follows from differences within the tolerance; the first are in "
                    f"{accepted.tensor}")
-        for v in wrong:
-            yield from self.block(v, v is first)
-        near = [v for v in self.verdicts if v.pack.near and not v.pack.wrong]
-        for v in near:
-            yield f"{v.tensor}: {v.pack}"
-        if self.left_out:
-            yield f"not compared, the device does not show them: {', '.join(self.left_out)}"
-        if self.unknown:
-            yield f"not in the pack: {', '.join(self.unknown)}"
-        yield from self.notes
+        detailed = [v for v in wrong if v is first]
+        detailed += [v for v in wrong if v.kind == "originates" and v is not first][:DETAILED]
+        for v in detailed:
+            yield from self.block(v)
+        yield from few([self.line(v) for v in wrong if not any(v is d for d in detailed)])
+        yield from few([f"{v.tensor}: {v.pack}" for v in self.verdicts if v.pack.near and not v.pack.wrong])
+        yield from self.missing()
+        yield from few(self.notes)
 
-    def block(self, v, first):
+    def block(self, v):
+        """One wrong tensor with its verdict, its histogram and its first places."""
         yield f"{v.step} ({v.op}), tensor {v.tensor}: {v.pack}"
-        if v.own is not None and v.kind == "originates":
-            yield f"  originates in {v.unit}: recomputed from the device's own inputs, {v.own}"
-        elif v.own is not None:
-            near = f", {v.own.near} elements only within the tolerance" if v.own.near else ""
-            yield f"  propagates: it is what follows from the device's own inputs{near}"
-        if first or v.kind == "originates":
-            yield from (f"  {line}" for line in v.pack.lines())
+        if v.own is not None:
+            yield (f"  originates in {v.unit}: recomputed from the device's own inputs, {v.own}" if v.kind == "originates"
+                   else f"  propagates: it is what follows from the device's own inputs{within(v)}")
+            yield "  against the pack:"
+        yield from (f"  {line}" for line in v.pack.lines())
+
+    def line(self, v):
+        """One wrong tensor with its verdict."""
+        verdict = f"; originates in {v.unit}" if v.kind == "originates" else f"; propagates{within(v)}"
+        return f"{v.step} ({v.op}), tensor {v.tensor}: {v.pack}{verdict if v.own is not None else ''}"
+
+    def missing(self):
+        """The line of what was not compared: by name, or where that is much by number."""
+        if len(self.left_out) > MISSING:
+            shown = {v.tensor for v in self.verdicts}
+            partly = sum(name.split(" (cases ")[0] in shown for name in self.left_out)
+            some = f", {partly} of them in some cases only" if partly else ""
+            yield (f"not compared: {len(self.left_out)} of {len(shown) + len(self.left_out) - partly} tensors{some} "
+                   "(--json lists them)")
+        elif self.left_out:
+            names = ", ".join(shortened(name) for name in self.left_out)
+            yield f"not compared, the device does not show them: {names}"
+
+
+def few(lines):
+    """The first lines, and how many more there are."""
+    yield from lines[:LINES]
+    if len(lines) > LINES:
+        yield f"... and {len(lines) - LINES} more (--json lists them)"
+
+
+def within(v):
+    return f", {v.own.near} elements only within the tolerance" if v.own.near else ""

@@ -1,4 +1,5 @@
 """Units: runs of steps that a device executes as one, and what a kernel's arguments mean in them."""
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -9,8 +10,8 @@ from refq.ints.operand import sizes
 
 def units(program, patterns, where):
     """Every run of steps whose names match `patterns` in order, each step taking a result of one before it."""
-    found = []
-    takers = {}
+    found, takers = [], {}
+    reached = (0, 0)                                    # the longest run begun: patterns met, steps that could go on
     for step in program.steps:
         for name in step.inputs.values():
             takers.setdefault(name, []).append(step)
@@ -23,15 +24,31 @@ def units(program, patterns, where):
             following = {s.name: s for t in results for s in takers.get(t, ()) if s not in chain}
             fitting = [s for name, s in following.items() if fnmatchcase(name, pattern)]
             if len(fitting) != 1:
+                reached = max(reached, (len(chain), len(fitting)))
                 break
             chain.append(fitting[0])
         else:
             found.append(Unit(program, chain))
     if not found:
-        names = tuple(s.name for s in program.steps)
         raise IllFormed(f"{where}: no run of steps matches unit {list(patterns)}: "
-                        f"{nearest(patterns[0], names) if len(names) > 12 else 'there are ' + ', '.join(names)}")
+                        f"{mismatch(program, patterns, *reached)}")
     return found
+
+
+def mismatch(program, patterns, met, fitting):
+    """The end of a sentence: why no run of steps matches."""
+    names = [s.name for s in program.steps]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            ends = ["*." + ".".join(name.split(".")[-n:]) for n in (1, 2) for name in names if name.count(".") >= n]
+            if close := get_close_matches(pattern, dict.fromkeys([*names, *ends]), 3, 0.5):
+                return f"no step is {pattern!r}; did you mean {' or '.join(map(repr, close))}?"
+            some = ", ".join(names[:12]) + (f" ... ({len(names)} in all)" if len(names) > 12 else "")
+            return f"no step is {pattern!r}; there are {some}"
+    last, next_ = patterns[met - 1], patterns[met]
+    if fitting:
+        return f"{last!r} matches, but {fitting} steps {next_!r} follow it: write the one that is meant"
+    return f"{last!r} matches, but no {next_!r} follows it: write the steps in the program's order, and leave none out"
 
 
 class Unit:

@@ -21,8 +21,8 @@ def verify(pack, against, require="any", tolerance=0, progress=None):
     device does not show are listed as not compared; "all": they are refused. `tolerance`: differences up to it count as
     right. `progress(done)` is told of every case compared.
 
-    Raises IllFormed for a dump that shows no result of any step, shows one twice, has a wrong dtype or shape, or lacks
-    what `require` asks for; Corrupt for a pack or a dump that is damaged.
+    Raises IllFormed for a dump that shows no result of any step, shows one twice, holds an array that is no tensor of
+    the pack, has a wrong dtype or shape, or lacks what `require` asks for; Corrupt for a pack or a dump that is damaged.
 
     >>> import refq, tempfile
     >>> from refq import embedded
@@ -101,7 +101,7 @@ def compare(pack, dump, left_out, tolerance, progress):
                                 own.get(name), tuple(s.name for s in pack.program.steps if s.name in steps)))
     notes = [f"{name} holds codes outside {pack.program.tensors[name].width}; what follows from it was recomputed from "
              "refq's own codes" for name in outside]
-    return Report(pack.hash, dump.where, len(compared), tolerance, verdicts, left_out, dump.unknown, notes)
+    return Report(pack.hash, dump.where, len(compared), tolerance, verdicts, left_out, notes)
 
 
 def follow(pack, case, golden, shown, own, outside):

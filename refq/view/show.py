@@ -40,7 +40,7 @@ def rounding_of(row):
 
 
 def program(p):
-    """Every step: name, operation, what it takes and gives, the scale of its result, its rounding."""
+    """Every step: name, operation, what it takes; the tensor it gives, that one's shape, width and scale; its rounding."""
     rows = []
     for step in p.steps:
         live = [tensor(p.tensors[t]) for t in step.inputs.values() if t not in p.constants or p.tensors[t].role == "weight"]
@@ -48,18 +48,20 @@ def program(p):
         grid = out[0].grid
         scale = number(grid.scale) if grid is not None else ""
         zero = f" zp {int(grid.zero)}" if grid is not None and grid.zero.ndim == 0 and int(grid.zero) else ""
-        rows.append([step.name, step.op, ", ".join(live), ", ".join(map(tensor, out)), scale + zero, rounding_of(step.row)])
+        rows.append([step.name, step.op, ", ".join(live), ", ".join(step.outputs.values()), ", ".join(map(tensor, out)),
+                     scale + zero, rounding_of(step.row)])
     parameters = sum(c.nbytes for c in p.constants.values())
     head = f"{len(p.steps)} steps, {len(p.tensors)} tensors, {parameters:,} bytes of constants; recipe {p.recipe}, " \
            f"dialect {p.dialect}"
-    return f"{head}\n\n" + table(["step", "operation", "takes", "gives", "scale of the result", "rounding"], rows) + \
+    return f"{head}\n\n" + table(["step", "operation", "takes", "tensor", "gives", "scale", "rounding"], rows) + \
         "\n\n" + roles(p.roles)
 
 
 def roles(used):
-    """Which operation plays each role, and whose it is."""
-    return "roles: " + "; ".join(f"{role} is {part['op']}" + (f", borrowed from {part['borrowed']}" if part["borrowed"] else "")
-                                 for role, part in used.items())
+    """Which operation plays each role that does not name it, and whose it is."""
+    told = {role: part for role, part in used.items() if part["borrowed"] or part["op"] != role}
+    return "\n".join(f"{role} is {part['op']}" + (f", borrowed from {part['borrowed']}" if part["borrowed"] else "")
+                     for role, part in told.items())
 
 
 def row(value):
@@ -70,7 +72,7 @@ def row(value):
 
 def dialect(d):
     """What a dialect states: its sources, its grids, its rows, and where their ties go."""
-    lines = [f"{d.name}: {d.title}", f"source   {d.source}", f"date     {d.date}",
+    lines = [f"{d.name}: {d.title}", f"source   {d.source}", f"date     {d.date or 'not given'}",
              f"weights  {', '.join(map(str, d.weights))} bits, symmetric{', the lowest code left out' if d.narrow else ''}",
              f"codes    {', '.join(map(str, d.activations))} bits for activations; zero points at "
              f"{', '.join(map(str, d.asymmetric)) or 'none of them'}; images become codes by {d.encode}",
@@ -80,14 +82,14 @@ def dialect(d):
     lines.append(table(["role", "operation", "whose", "row"], rows))
     used = list(dict.fromkeys(w for part in d.roles.values() for f in ("high", "ties")
                               if (w := getattr(part.row, f, "none")) != "none"))
-    lines += ["", ties(used), "", f"{len(d.checks)} published check values, tested"]
+    lines += ["", ties(used)] + (["", f"{len(d.checks)} published check values, tested"] if d.checks else [])
     return "\n".join(lines)
 
 
 def ties(names):
     """What each rounding makes of the ties around zero."""
-    rows = [[name, *(str(rounding.word(name)(int(2 * t), 1)) for t in TIES)] for name in names]
-    return table(["ties of", *map(str, TIES)], rows)
+    rows = [[name, *(f"{rounding.word(name)(int(2 * t), 1):4d}" for t in TIES)] for name in names]
+    return table(["ties of", *(f"{t:4}" for t in TIES)], rows)
 
 
 def jsonable(d):

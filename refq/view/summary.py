@@ -5,28 +5,35 @@ def share(part, whole):
     return f"{part} of {whole} ({100 * part / whole:.1f} %)"
 
 
+def many(count, word):
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def golden(r):
     """The report of a recording, as a person reads it."""
     n = r["images"]
+    images = "image" if n == 1 else "images"
     lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, integers only"]
     if "float_right" in r:
-        lines += [f"float network     {share(r['float_right'], n)} images right",
-                  f"integer network   {share(r['integer_right'], n)} images right"]
+        lines += [f"float network     {share(r['float_right'], n)} {images} right",
+                  f"integer network   {share(r['integer_right'], n)} {images} right"]
     noise = r["signal_to_noise_db"]
-    lines += [f"agreement         {share(r['agreement'], n)} images get the float network's class"
-              + (f"; logits {noise} dB above the difference" if noise is not None else "; logits equal")]
+    lines += [f"agreement         {share(r['agreement'], n)} {images} with the float network's class",
+              f"                  signal-to-noise ratio of the logits {noise} dB" if noise is not None else
+              "                  logits equal to the float network's"]
     if r["borrowed"]:
         by = {}
         for role, owner in r["borrowed"].items():
             by.setdefault(owner, []).append(role)
-        lines += [f"borrowed          {', '.join(roles)} from {owner}: not {r['dialect']}'s own" for owner, roles in by.items()]
+        lines += [f"borrowed          {', '.join(roles)} from {owner} (a {r['dialect']} device may differ there)"
+                  for owner, roles in by.items()]
     e = r["events"]
-    lines += [f"recorded          {r['cases']} cases of {r['steps']} steps, {r['tensors']} tensors each; "
-              f"{r['constants']} constants; {r['bytes']:,} bytes",
-              f"seen              {e['ties']:,} ties, {e['saturations']:,} saturations, {e['wraps']:,} wraps, "
-              f"{e['overflows']:,} overflows",
+    lines += [f"recorded          {many(r['cases'], 'case')} of {many(r['steps'], 'step')}, {many(r['tensors'], 'tensor')} each; "
+              f"{many(r['constants'], 'constant')}; {r['bytes']:,} bytes",
+              f"seen              {many(e['ties'], 'tie')}, {many(e['saturations'], 'saturation')}, {many(e['wraps'], 'wrap')}, "
+              f"{many(e['overflows'], 'overflow')}",
               f"pack hash         {r['pack_hash']}",
-              f"lies in           {r['pack']}   ({r['seconds']} s)"]
+              f"written to        {r['pack']}   ({r['seconds']} s)"]
     lines += [f"note              {note}" for note in r["notes"]]
     lines += ["", f"next: refq show {r['pack']}                          the program, step by step",
               f"      refq verify {r['pack']} --against DUMP         your device's tensors: .npz, .safetensors or .npy files",
@@ -36,10 +43,9 @@ def golden(r):
 
 def run(r):
     """The outputs of a run, the first ten images."""
-    lines = [f"{r['images']} images through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}, "
-             f"{r['seconds']} s"]
+    lines = [f"{many(r['images'], 'image')} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}"]
     if r["calibrated"]:
-        lines.append(f"calibrated on the same {r['images']} images; a pack keeps its grids")
+        lines.append(f"calibrated on the same {many(r['images'], 'image')}; a pack keeps its grids")
     lines += [f"image {i:4d}   class {top['class']:4d}   code {top['code']:6d}   value {top['value']:.4f}"
               for i, top in enumerate(r["top"][:10])]
     if r["images"] > 10:

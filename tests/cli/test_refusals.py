@@ -93,15 +93,15 @@ def test_weights_that_are_not_finite(golden, tmp_path, value):
 
 
 IMAGES = {
-    "empty set": (np.zeros((0, 3, 8, 8)), "empty"),
+    "empty set": (np.zeros((0, 3, 8, 8)), "x.npy: holds no image"),
     "another shape": (np.zeros((2, 3, 8, 9)), "(n, 3, 8, 8)"),
     "one axis less": (np.zeros((3, 8)), "(n, 3, 8, 8)"),
     "a number": (np.array(3.0), "(n, 3, 8, 8)"),
     "bool": (np.zeros((2, 3, 8, 8), bool), "bool"),
     "complex": (np.zeros((2, 3, 8, 8), complex), "complex"),
     "text": (np.full((2, 3, 8, 8), "a"), "U1"),
-    "NaN": (np.full((2, 3, 8, 8), np.nan), "NaN"),
-    "infinite": (np.full((2, 3, 8, 8), np.inf), "infinite"),
+    "NaN": (np.full((2, 3, 8, 8), np.nan), "image 0 holds NaN"),
+    "infinite": (np.full((2, 3, 8, 8), np.inf), "infinity"),
     "huge": (np.full((2, 3, 8, 8), 1e300), "tensor "),
 }
 

@@ -25,10 +25,10 @@ def refusal(path, kind=IllFormed):
 
 @pytest.mark.parametrize("base", dialects.names())
 def test_a_base_alone_is_the_base(tmp_path, base):
-    """Without differences only name, title, source and check values differ."""
+    """Without differences only name, title, source, date and check values differ."""
     made, named = dialects.load(written(tmp_path, f'base = "{base}"')), dialects.load(base)
     for f in fields(Dialect):
-        if f.name not in ("name", "title", "source", "checks"):
+        if f.name not in ("name", "title", "source", "date", "checks"):
             assert getattr(made, f.name) == getattr(named, f.name)
     assert made.name == "npu" and base in made.title and "npu.toml" in made.source and made.checks == ()
 
@@ -148,7 +148,7 @@ REFUSED = {
     'base = "tosa"\n[accumulators]\n8 = "u32"\n16 = "i48"': ("accumulators", "u32"),
     'base = "tosa"\naccumulators = "i32"': ("'accumulators'", "a table"),
     'base = "tosa"\nrescale = "half_up"': ("'rescale'",),
-    'weights = [8]': ("base", "None"),
+    'weights = [8]': ("base", "missing"),
     'base = "tossa"': ("base", "did you mean tosa"),
     'base = ["tosa"]': ("base",),
     'base = "npu.toml"': ("base", "'npu.toml'"),

@@ -118,7 +118,47 @@ def test_files_that_show_a_tensor_twice(pack, tmp_path, shown):
         verify(pack, tmp_path / "both")
 
 
-def test_unknown_arrays_are_listed(pack, shown):
-    """Arrays that are no tensor of the pack are listed."""
-    report = verify(pack, shown(pack) | {"scratch": np.zeros(3)})
-    assert report.passed and report.unknown == ["scratch"] and "scratch" in str(report)
+@pytest.mark.parametrize("key,words", [
+    ("fc1.rescale", "'fc1.rescale', which is a step of the pack; its result is the tensor hidden: rename it"),
+    ("0001/fc1/rescale", "'0001/fc1/rescale', which is a step of the pack; its result is the tensor hidden: rename it"),
+    ("hiden", "'hiden', which is no tensor of the pack: did you mean hidden.* rename it or leave it out"),
+    ("QQQ", "'QQQ', which is no tensor of the pack: rename it or leave it out$"),
+    ("fc2.w", "'fc2.w', which is a constant of the program, not computed: leave it out")])
+def test_arrays_that_nothing_would_judge(pack, shown, tmp_path, key, words):
+    """An array that is no tensor of a case is refused, with what it may have been meant to be."""
+    with pytest.raises(IllFormed, match=words) as refused:
+        verify(pack, shown(pack, "hidden") | {key: np.zeros(3)})
+    assert "\n" not in str(refused.value)
+    np.savez(tmp_path / "dump.npz", **shown(pack), **{key: np.zeros(3)}, ZZZ=np.zeros(3))
+    with pytest.raises(IllFormed, match="dump.npz: holds .*2 arrays are no tensor of a case"):
+        verify(pack, tmp_path / "dump.npz")
+
+
+def test_a_dump_of_steps_only(pack, shown):
+    """A dump whose only arrays carry the names of steps is told how to rename them."""
+    with pytest.raises(IllFormed, match="fc2.rescale.* is a step .* tensor logits: rename it"):
+        verify(pack, {"fc2.rescale": shown(pack)["logits"]})
+
+
+def test_dtype_of_the_accumulator(pack, shown):
+    """A tensor that has the dtype of its accumulator is told the accumulator's name; others are not."""
+    dump = Dump(shown(pack), pack)
+    assert dump.before("fc1", np.dtype("int32")) == "; the i32 accumulator is 'fc1.acc'"
+    assert dump.before("fc1", np.dtype("int8")) == dump.before("hidden", np.dtype("int32")) == ""
+
+
+def test_shape_says_where_the_case_is(pack, shown):
+    """A wrong shape is told which axis is the case; an array of one case is not."""
+    arrays = shown(pack, "logits")
+    with pytest.raises(IllFormed, match=r"has \(3, 5, 10\): the first axis is the case \(3 cases\)$"):
+        verify(pack, arrays | {"logits": pack.case(0)["logits"]})
+    with pytest.raises(IllFormed, match=r"has \(5, 10\)$"):
+        verify(pack, arrays | {"0000/logits": pack.case(0)["logits"][0]})
+
+
+@pytest.mark.parametrize("against", [None, 3, [1, 2], {3: np.zeros(3)}, {None: np.zeros(3)}, {("a", "b"): np.zeros(3)}])
+def test_what_is_no_dump(pack, against):
+    """What is no folder, file or dict of arrays by name is refused in one sentence."""
+    with pytest.raises(IllFormed, match="a dump is|is no text") as refused:
+        verify(pack, against)
+    assert "\n" not in str(refused.value)

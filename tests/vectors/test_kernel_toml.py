@@ -3,15 +3,17 @@ import shutil
 
 import numpy as np
 import pytest
+import small
 
 from refq.errors import Corrupt, IllFormed, RefqError
 from refq.vectors.kernel import verify_kernel
 from refq.vectors.kernel_toml import read_toml
 from refq.vectors.prototype import prototype
+from refq.vectors.units import mismatch, units
 
 
 @pytest.mark.parametrize("swap,words", [
-    (("unit = ", "units = "), "'units'"), (('"*fc?"', '"*fc9"'), "no run of steps"),
+    (("unit = ", "units = "), "'units'"), (('"*fc?"', '"*fc9"'), "no run of steps.*no step is '.*fc9'"),
     (('["*fc?", ', '["fc1.rescale", '), "no run of steps"), (("const int8_t *x", "int8_t x"), "passed by pointer"),
     (("int32_t matmul", "string_t matmul"), "string_t"), (("int8_t *y)", "int8_t *y"), "prototype"),
     (("[arguments.lo]", "[arguments.low]"), "did you mean lo"), (("lowest", "bottom"), "nothing derived"),
@@ -70,3 +72,30 @@ def test_prototypes_refused(text):
     with pytest.raises(IllFormed, match="prototype") as refused:
         prototype(f"void f({text})", "here")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("patterns,words", [
+    (["*.rescael"], r"no step is '\*.rescael'; did you mean '\*.rescale' or "),
+    (["fc1", "fc1.rescal"], "no step is 'fc1.rescal'; did you mean 'fc1.rescale' or"),
+    (["QQQ"], "no step is 'QQQ'; there are fc1, fc1.rescale, fc2, "),
+    (["fc1.rescale", "fc1"], "'fc1.rescale' matches, but no 'fc1' follows it: write the steps in the program's order"),
+    (["fc1", "fc1.rescale", "fc2.rescale"], "'fc1.rescale' matches, but no 'fc2.rescale' follows it")])
+def test_units_that_match_nothing(patterns, words):
+    """A unit that fits nowhere is told the nearest steps, or which pattern does not follow which."""
+    with pytest.raises(IllFormed, match=words):
+        units(small.program(), patterns, "here")
+
+
+def test_many_steps_are_not_all_named():
+    """Of a big program no more than a dozen steps are named, where none is near; several that follow are counted."""
+    class Big:
+        steps = [type("Step", (), {"name": f"blocks.{i}.mlp.gelu"}) for i in range(500)]
+    assert mismatch(Big, ["*.gleu"], 0, 0) == "no step is '*.gleu'; did you mean '*.gelu' or '*.mlp.gelu'?"
+    assert mismatch(Big, ["QQQ"], 0, 0).endswith("blocks.11.mlp.gelu ... (500 in all)")
+    assert "'*.gelu' matches, but 2 steps '*' follow it" in mismatch(Big, ["*.gelu", "*"], 1, 2)
+
+
+def test_a_folder_is_no_kernel_toml(tmp_path):
+    """A folder given for the kernel.toml is told so."""
+    with pytest.raises(IllFormed, match="is a folder; give the kernel.toml in it"):
+        read_toml(tmp_path)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from refq.errors import Corrupt, RefqError, Unsupported
+from refq.errors import Corrupt, IllFormed, RefqError, Unsupported
 from refq.graph import store
 from refq.vectors import manifest as manifests
 from refq.vectors.pack import read
@@ -144,3 +144,13 @@ def test_first_difference():
     assert manifests.difference(one, {"a": [1, {"b": 3}], "c": 0}) == "a[1].b"
     assert manifests.difference(one, {"a": [1, {"b": 2}]}) == "c"
     assert manifests.difference(one, one) is None
+
+
+def test_what_is_no_pack(tmp_path):
+    """A file, or what is no path at all, is told that it is no pack."""
+    (tmp_path / "mlp.onnx").write_bytes(b"?")
+    with pytest.raises(IllFormed, match=r"mlp.onnx: is no pack \(a folder with manifest.json\)$"):
+        read(tmp_path / "mlp.onnx")
+    for strange in (None, 3, ["pack"]):
+        with pytest.raises(IllFormed, match="a pack is .*; it is a folder with manifest.json$"):
+            read(strange)

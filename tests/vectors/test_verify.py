@@ -50,6 +50,50 @@ def test_propagates_and_originates(pack, shown):
     assert "originates in fc1.rescale" in text and "propagates" in text
 
 
+def test_the_table_says_what_it_is_of(pack, shown):
+    """The histogram below a verdict is of differences against the pack, and says so."""
+    arrays = shown(pack)
+    arrays["logits"][0, 0, 0] ^= 1
+    lines = str(verify(pack, arrays)).splitlines()
+    at = next(i for i, line in enumerate(lines) if "originates in" in line)
+    assert lines[at + 1].strip() == "against the pack:" and lines[at + 2].split() == ["difference", "count"]
+
+
+def many(kinds, **more):
+    """A report of a wrong tensor for each letter: o originates, p propagates, r is right, n is near."""
+    verdicts = []
+    for i, kind in enumerate(kinds):
+        tallies = Tally(1), Tally(1)
+        for tally, apart in zip(tallies, {"o": (9, 9), "p": (9, 0), "r": (0, 0), "n": (1, 0)}[kind]):
+            tally.add(0, np.arange(40) * apart, np.arange(40) * 0 if apart != 1 else np.arange(40) - 1)
+        verdicts.append(Verdict(f"s{i}", "add", f"t{i}", *tallies))
+    return Report("0" * 64, "a dump", 1, 1, verdicts, **more)
+
+
+@pytest.mark.parametrize("kinds,tables", [("r" + "o" * 300, 4), ("p" * 300, 1), ("op" * 150, 4), ("n" * 300, 0),
+                                          ("p" * 20 + "oo", 2), ("o" * 3, 3)])
+def test_the_text_is_short(kinds, tables):
+    """However much is wrong the text stays short, shows the first wrong step, and says how much more there is."""
+    report = many(kinds, notes=[f"note {i}" for i in range(50)])
+    lines = str(report).splitlines()
+    assert len(lines) < 170 and max(map(len, lines)) < 300
+    assert sum("difference       count" in line for line in lines) == tables
+    assert report.first is None or f"first wrong step: {report.first.step} " in lines[1]
+    said = sum(line.startswith(tuple(f"{v.step} (" for v in report.wrong)) for line in lines)
+    left = len(report.wrong) - said
+    assert said <= 16 and (f"... and {left} more (--json lists them)" in lines) == (left > 0)
+    assert len(report.json()["tensors"]) == len(kinds) and "... and 38 more (--json lists them)" in lines
+
+
+def test_much_not_compared():
+    """Up to six tensors that are not shown are named, more are counted."""
+    names = [f"u{i}" for i in range(111)]
+    assert "not compared: 111 of 112 tensors (--json lists them)" in str(many("r", left_out=names)).splitlines()
+    assert "u0, u1, u2, u3, u4, u5" in str(many("r", left_out=names[:6]))
+    partly = str(many("rr", left_out=[*names, "t1 (cases 0000)"]))
+    assert "not compared: 112 of 113 tensors, 1 of them in some cases only (--json" in partly
+
+
 def test_hidden_steps_are_named(pack, shown):
     """An error behind tensors that the device does not show is put down to all the steps it may have come from."""
     arrays = shown(pack, "fc1.acc", "hidden", "fc2.acc")

@@ -2,6 +2,7 @@
 
 What it computes is worth nothing; how long it takes and how much room it needs is that of the real one.
 """
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ SIDE, PATCH, WIDTH, HEADS, BLOCKS, CLASSES = 224, 16, 192, 3, 12, 1000
 
 def export(path, seed=0):
     """Write the network, image (n 3 224 224) -> logits (n 1000), with weights drawn from `seed`; gives the path back."""
-    import torch
-    from torch import nn
+    try:
+        import torch
+        from torch import nn
+    except ImportError:
+        sys.exit('torch is missing: pip install ".[peers]", or give --model FILE.onnx')
 
     class Block(nn.Module):
         def __init__(self):
