@@ -25,6 +25,8 @@ def lower(graph, grids, recipe, dialect):
     if unknown:
         raise Unsupported(f"cannot be run in integers: {', '.join(f'{n.op} (node {n.name})' for n in unknown)}; "
                           f"supported are {', '.join(sorted(lowered))}")
+    if twice := [name for name in graph.outputs if graph.outputs.count(name) > 1]:
+        raise Unsupported(f"{graph.name}: several outputs are one tensor, {twice[0]}; leave out all but one")
     builder = Builder(graph, grids, recipe, dialect)
     for node in graph.nodes:
         try:

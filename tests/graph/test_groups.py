@@ -130,3 +130,11 @@ def test_a_gate_that_is_no_hard_swish(tmp_path):
     assert any(n.op == "HardSwish" for n in nets.network(tmp_path, draw(0.5)).nodes)
     with pytest.raises(Unsupported, match="Mul"):
         nets.network(tmp_path, draw(0.2))
+
+
+def test_outputs_that_are_one_tensor_are_refused(tmp_path):
+    """Two names for one tensor would leave a single one: said, not done."""
+    network = nets.network(tmp_path, two_layers)
+    twice = replace(network, outputs=network.outputs * 2)
+    with pytest.raises(Unsupported, match="one tensor"):
+        quantize(twice, nets.images(network), "int8", "tosa")

@@ -155,7 +155,7 @@ def requirements(name, images, lines):
         lost = f["float"] - f["integer"]
         most = {"int8": 2, "w4a8": 7}.get(f["recipe"]) if name == "digits" else None
         if most is not None:
-            yield f"{where}: loses {lost} images against float; at most {most}", lost <= most
+            yield f"{where}: {max(lost, 0)} images fewer right than float; at most {most}", lost <= most
         if name == "ViT-Tiny" and (f["recipe"], f["dialect"]) == ("int8", "tflite"):
             yield f"{where}: agreement {f['agree'] / images:.1%}; at least 86 %", f["agree"] >= 0.86 * images
         worse = f["simulation"] - f["integer"]
