@@ -1,5 +1,6 @@
 """The way of `refq show`: finds out what a name means, and gives it as plain values and as text."""
 from dataclasses import fields
+from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
 from textwrap import fill
@@ -27,20 +28,22 @@ def at(what, data, recipe, dialect, picture):
     if (path / "manifest.json").exists():
         pack = read(path)
         about = {"pack_hash": pack.hash, "cases": pack.cases, "events": pack.events, "about": pack.manifest["about"]}
-        head = f"pack {path}: {pack.cases} cases, hash {pack.hash}\n"
+        head = f"pack {path}: {pack.cases} case{'s' * (pack.cases != 1)}, hash {pack.hash}\n"
         return about | show.program_words(pack.program), head + show.program(pack.program)
     if path.suffix in (".onnx", ".safetensors") or path.is_dir():
         return network(path, data, recipe, dialect, picture)
-    for names, describe in ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, a_rounding)):
+    kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, a_rounding), (roles(), a_role),
+             (quantizers.names(), a_calibrator))
+    for names, describe in kinds:
         if what in names:
             return describe(what)
-    known = (*dialects.names(), *recipes.names(), *ops.names(), *rounding.names)
+    known = (*dialects.names(), *(name for names, _ in kinds for name in names))
     raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: {nearest(what, known)}")
 
 
 def everything():
     value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names,
-             "calibrators": quantizers.names(), "loads": sorted(table)}
+             "roles": roles(), "calibrators": quantizers.names(), "loads": sorted(table)}
     value = {k: list(v) for k, v in value.items()}
     text = "\n".join(fill(', '.join(v), 100, initial_indent=f"{k:12s}", subsequent_indent=" " * 12) for k, v in value.items())
     return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file"
@@ -59,7 +62,26 @@ def network(path, data, recipe, dialect, picture):
 def a_recipe(name):
     r = recipes.load(name)
     value = {f.name: getattr(r, f.name) for f in fields(r)}
-    return value, "\n".join(f"{k:14s} {v}" for k, v in value.items())
+    return value, "\n".join(f"{k:14s} {'none' if v == () else v}" for k, v in value.items())
+
+
+def roles():
+    """Every role that some dialect has."""
+    return tuple(dict.fromkeys(role for name in dialects.names() for role in dialects.load(name).roles))
+
+
+def a_role(role):
+    """Who plays a role, in every dialect."""
+    parts = {name: dialects.load(name).roles.get(role) for name in dialects.names()}
+    value = {name: part and {"op": part.op, "borrowed": part.borrowed} for name, part in parts.items()}
+    rows = [[name, part.op if part else "absent", f"borrowed from {part.borrowed}" if part and part.borrowed else "own",
+             show.row(part.row) if part else ""] for name, part in parts.items()]
+    return {"role": role, "dialects": value}, f"the role {role}\n\n" + show.table(["dialect", "operation", "whose", "row"], rows)
+
+
+def a_calibrator(name):
+    text = getdoc(import_module(f"{quantizers.__name__}.{name}"))
+    return {"calibrator": name, "contract": text}, text
 
 
 def an_operation(name):
