@@ -16,7 +16,7 @@ class Groups:
         self.of = {}
         for node in graph.nodes:
             if node.op in MOVES:
-                ends = [*data(node, graph), *node.outputs]
+                ends = [*moved(node), *node.outputs]
                 for name in ends[1:]:
                     self.join(ends[0], name)
         every = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
@@ -57,7 +57,6 @@ class Groups:
             self.role[self.of[name]] = "output"
 
 
-def data(node, graph):
+def moved(node):
     """The operands of a move that carry values (not its axes, indices or shapes)."""
-    many = node.op == "Concat"
-    return list(node.inputs) if many else list(node.inputs[:1])
+    return node.inputs if node.op == "Concat" else node.inputs[:1]

@@ -132,6 +132,12 @@ class Program:
             raise IllFormed(f"the inputs hold different numbers of images: {sorted(counts)}")
         return counts.pop()
 
+    def prove(self):
+        """Raises IllFormed where a register could overflow (bounds.py); what was proven once is not proven again."""
+        if "proven" not in self.__dict__:
+            refuse_overflow(self)
+            self.__dict__["proven"] = True
+
     @cached_property
     def images_at_once(self):
         """So many images, over all threads, that their activations need no more room than the constants."""
@@ -145,7 +151,7 @@ class Program:
 
     def plan(self, engine):
         if engine not in self.plans:
-            refuse_overflow(self)
+            self.prove()
             last = {t: i for i, s in enumerate(self.steps) for t in s.inputs.values()}
             keep = {*self.outputs, *self.constants}
             self.plans[engine] = [Call(self, s, engine, [t for t in {*s.inputs.values(), *s.outputs.values()} - keep

@@ -4,7 +4,6 @@ import numpy as np
 from refq import dialects, recipes
 from refq.dialects.base import Dialect
 from refq.errors import IllFormed
-from refq.graph.bounds import refuse_overflow
 from refq.graph.calibrate import choose, graph_input, observe
 from refq.graph.graph import Graph
 from refq.graph.groups import Groups
@@ -42,7 +41,7 @@ def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progr
     else:
         admit_grids(network, grids, recipe, dialect)
     program = lower(network, grids, recipe, dialect)
-    refuse_overflow(program)
+    program.prove()
     return program
 
 
