@@ -1,0 +1,31 @@
+"""refq golden: quantize, run, record."""
+import click
+
+from refq.cli.frame import Place, bar, given, json_option, picture, pictures, tell
+
+
+@click.command("golden")
+@click.argument("model", required=False, type=Place())
+@click.option("--data", type=Place(), help="Images: .npy, .npz, a folder of .npy, or a folder of pictures.")
+@click.option("--labels", type=Place(), help="The class of each image (.npy): accuracy is reported.")
+@click.option("--calibrate", type=Place(), help="Other images to calibrate on; default: those of --data.")
+@click.option("--recipe", default="int8", show_default=True, help="int8, w8a16 or w4a8.")
+@click.option("--dialect", default="tflite", show_default=True, help="tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--out", type=Place(), help="The pack's folder; default: named after model, recipe and dialect.")
+@click.option("--cases", default=16, show_default=True, help="How many images the pack records, every tensor of them.")
+@click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
+@pictures
+@json_option
+def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, mean, deviation, crop, as_json):
+    """Quantize a network, run it in integers, and record a golden pack.
+
+    MODEL is an .onnx or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
+    images.
+    """
+    from refq.cli.golden import golden
+    from refq.view import summary
+    how = picture(mean, deviation, crop, data, calibrate)
+    report = golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, how, bar)
+    if given("cases") and cases > report["cases"]:
+        report["notes"].append(f"{cases} cases were asked for; there are no more images than the {report['cases']} recorded")
+    tell(report, summary.golden(report), as_json)

@@ -1,0 +1,32 @@
+"""refq run: a network in integers on images."""
+from pathlib import Path
+
+import click
+
+from refq.cli.frame import Place, given, json_option, picture, pictures, tell
+from refq.errors import IllFormed
+
+
+@click.command("run")
+@click.argument("model", type=Place())
+@click.option("--input", "data", required=True, type=Place(), help="Images: .npy, .npz or a folder.")
+@click.option("--out", type=Place(), help="Write the output's codes to this .npy file.")
+@click.option("--recipe", default="int8", show_default=True,
+              help="Of a float network: int8, w8a16 or w4a8; it is calibrated on the images.")
+@click.option("--dialect", default="tflite", show_default=True,
+              help="Of a float network: tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]),
+              help="kernel: compiled and fast; spec: the formula itself, in NumPy.")
+@pictures
+@json_option
+def command(model, data, out, recipe, dialect, engine, mean, deviation, crop, as_json):
+    """Run a network or a pack's program, in integers, on images.
+
+    MODEL is a pack, an .onnx or a .safetensors file. A pack takes images, or codes of its input's own dtype.
+    """
+    from refq.cli.running import run
+    from refq.view import summary
+    if (asked := given("recipe", "dialect")) and (Path(model) / "manifest.json").exists():
+        raise IllFormed(f"{' and '.join(asked)}: {model} is a pack, which has its own; leave it out")
+    report = run(model, data, out, recipe, dialect, engine, picture(mean, deviation, crop, data))
+    tell(report, summary.run(report), as_json)
