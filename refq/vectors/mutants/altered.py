@@ -1,0 +1,140 @@
+"""Site mutants: one register, rounding, clip or wrap inside an operation does something else.
+
+A first run of the spec tells which sites there are; it is made on the smallest operands that the row takes.
+"""
+import numpy as np
+
+from refq.errors import RefqError
+from refq.ints import rounding
+from refq.ints.operand import F32
+from refq.ints.row import alternatives
+from refq.ints.sites import Sites
+from refq.ints.width import Width
+from refq.vectors.mutants import phrases
+from refq.vectors.mutants.smallest import smallest
+from refq.vectors.place import by_spec
+
+NARROWER = (48, 32, 24, 16, 8)
+
+
+class Seen(Sites):
+    """Notes the sites that a run passes: name to (kind, word or "", width)."""
+
+    def __init__(self):
+        self.sites = {}
+
+    def __call__(self, name, value, width):
+        self.sites.setdefault(name, ("register", "", width))
+        return value
+
+    def shift(self, name, word, x, s, width):
+        self.sites.setdefault(name, ("shift", word, width))
+        return super().shift(name, word, x, s, width)
+
+    def divide(self, name, word, x, d, width):
+        self.sites.setdefault(name, ("divide", word, width))
+        return super().divide(name, word, x, d, width)
+
+    def nearest(self, name, word, x, width):
+        self.sites.setdefault(name, ("nearest", word, width))
+        return super().nearest(name, word, x, width)
+
+    def clip(self, name, x, width):
+        self.sites.setdefault(name, ("clip", "", width))
+        return super().clip(name, x, width)
+
+    def wrap(self, name, x, width):
+        self.sites.setdefault(name, ("wrap", "", width))
+        return super().wrap(name, x, width)
+
+
+class Altered(Sites):
+    """Passes everything on to the sites `inner`; at the one named, another word or method, or `change` of the value."""
+
+    def __init__(self, inner, name, word=None, method=None, change=None):
+        self.inner, self.name, self.word, self.method, self.change = inner, name, word, method, change
+
+    def passed(self, method, name, *arguments):
+        if name != self.name:
+            return getattr(self.inner, method)(name, *arguments)
+        if self.word:
+            arguments = (self.word, *arguments[1:])
+        value = getattr(self.inner, self.method or method)(name, *arguments)
+        return self.change(value) if self.change else value
+
+    def __call__(self, name, value, width):
+        return self.passed("__call__", name, value, width)
+
+    def shift(self, name, word, x, s, width):
+        return self.passed("shift", name, word, x, s, width)
+
+    def divide(self, name, word, x, d, width):
+        return self.passed("divide", name, word, x, d, width)
+
+    def nearest(self, name, word, x, width):
+        return self.passed("nearest", name, word, x, width)
+
+    def clip(self, name, x, width):
+        return self.passed("clip", name, x, width)
+
+    def wrap(self, name, x, width):
+        return self.passed("wrap", name, x, width)
+
+
+def sites(step, row=None):
+    """The sites of a step's operation under its row (or another), as `Seen` notes them."""
+    seen, row = Seen(), row or step.row
+    by_spec(step.op, row)(smallest(row), at=seen)
+    return seen.sites
+
+
+def mutants(step):
+    """(kind, name, phrase, local, wrap) of every altered site of the step's operation."""
+    found, by_field = sites(step), words_by_field(step)
+    for site, (kind, word, width) in found.items():
+        if width is F32:                # rounded as the target's float32 is: nothing to narrow
+            continue
+        if kind in ("shift", "divide", "nearest"):
+            for other in rounding.names:
+                trace = {**{k: v[1] for k, v in found.items()}, site: other}
+                if other != word and trace not in by_field:
+                    yield made(site, f"rounds {other}", phrases.word(word, other, site), word=other)
+        if kind == "clip":
+            yield made(site, "wraps", phrases.site(site, "wraps where it should saturate"), method="wrap")
+            if width.signed and width.bits > 1:
+                yield made(site, f"clips above {width.lo}", phrases.site(site, f"saturates at {width.lo + 1}, not at {width.lo}"),
+                           change=at_least(width.lo + 1))
+        if kind == "wrap":
+            yield made(site, "saturates", phrases.site(site, "saturates where it should wrap"), method="clip")
+        if kind in ("wrap", "clip") and width.bits < 64:
+            yield made(site, "is unbounded", phrases.site(site, f"is not held to {width}"), method="__call__")
+        for bits in NARROWER:
+            if bits < width.bits:
+                narrow = Width(bits, width.signed)
+                yield made(site, f"wraps at {narrow}", phrases.site(site, f"wraps at {bits} bits"), change=narrow.wrap)
+                yield made(site, f"saturates at {narrow}", phrases.site(site, f"saturates at {bits} bits"), change=narrow.clip)
+
+
+def made(site, what, phrase, **change):
+    def wrap(run):
+        def altered(operands, at=None, **how):
+            inner = Sites() if at is None else at
+            return run(operands, at=Altered(inner, site, **change), **how)
+        return altered
+    return "site", f"site {site}: {what}", phrase, True, wrap
+
+
+def at_least(lo):
+    return lambda value: np.maximum(value, lo)
+
+
+def words_by_field(step):
+    """The words at all sites under every row that differs in one field: an altered word that does the same is no other
+    mutant."""
+    found = []
+    for _, row in alternatives(step.row):
+        try:
+            found.append({k: v[1] for k, v in sites(step, row).items()})
+        except (RefqError, ValueError, TypeError):      # a row that takes other operands is told apart anyway
+            continue
+    return found

@@ -1,0 +1,32 @@
+"""The smallest operands that a row takes: one or two elements along every axis, codes near 0."""
+import numpy as np
+
+
+def smallest(row):
+    """Operand to array or integer; sizes are 1 where nothing else follows from the row."""
+    found = sizes_of(row)
+    return {name: value(declared, [found.get(axis, 1) for axis in declared.names]) for name, declared in row.takes.items()}
+
+
+def sizes_of(row):
+    """The sizes of axes that a row fixes: those of a table, of moves, and of groups of channels."""
+    found = {}
+    if hasattr(row, "shapes"):
+        for name, shape in zip(row.takes, row.shapes):
+            found |= dict(zip(row.takes[name].names[1:], shape))
+    if "t" in row.takes:
+        found["i"] = 1 << row.q.bits
+    if hasattr(row, "groups"):
+        found |= {"m": row.groups, "c": row.groups, "h": 1, "w": 1}
+        (top, left, bottom, right) = row.padding
+        found["h"], found["w"] = max(1, 1 - top - bottom), max(1, 1 - left - right)
+    return found
+
+
+def value(declared, shape):
+    middle = min(max(0, declared.lo), declared.hi)
+    if declared.width.dtype.kind == "f":
+        middle = min(max(1.0, declared.lo), declared.hi)
+    if not declared.names:
+        return declared.width.dtype.type(middle).item()
+    return np.full(shape, middle, declared.width.dtype)

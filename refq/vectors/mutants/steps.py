@@ -1,0 +1,99 @@
+"""Unit mutants: what goes wrong between the steps of a run: one is left out, done twice, or done in the wrong order."""
+import numpy as np
+
+from refq.ints.sites import unwatched
+from refq.vectors.mutants import Mutant
+from refq.vectors.place import by_kernel
+
+
+def mutants(program, run):
+    """Every Mutant of the run as a whole."""
+    for i, step in enumerate(run):
+        if alike(program, step):
+            if len(run) > 1:
+                yield whole(i, f"unit: {step.op} left out", f"{step.op} is left out", left_out(i))
+            yield whole(i, f"unit: {step.op} done twice", f"{step.op} is done twice", twice(i))
+        if i + 1 < len(run):
+            following = run[i + 1]
+            if follows(step, following) and alike(program, step) and alike(program, following):
+                yield whole(i, f"unit: {following.op} before {step.op}", f"{following.op} comes before {step.op}", swapped(i))
+            if "bias" in step.inputs and step.inputs["bias"] in program.constants and follows(step, following):
+                yield whole(i, "unit: bias after the rescale", f"the bias joins behind {following.op}, not before it",
+                            bias_behind(i))
+    if len(run) > 1:
+        yield whole(0, "unit: result of the previous case", "each case gets the result of the case before", previous)
+
+
+def whole(place, name, phrase, function):
+    return Mutant(place, "unit", name, phrase, local=False, whole=function)
+
+
+def alike(program, step):
+    """Does a step take and give one tensor of the same shape and width, so that it can be left out or repeated?"""
+    taken = [t for t in step.inputs.values() if t not in program.constants]
+    given = list(step.outputs.values())
+    if len(taken) != 1 or len(given) != 1:
+        return False
+    a, b = program.tensors[taken[0]], program.tensors[given[0]]
+    return a.shape == b.shape and a.width.dtype.kind == b.width.dtype.kind
+
+
+def follows(step, following):
+    return bool(set(step.outputs.values()) & set(following.inputs.values()))
+
+
+def main(place, i):
+    """The operand of step i that is no constant."""
+    return next(k for k, t in place.steps[i].inputs.items() if t not in place.program.constants)
+
+
+def wrapped(place, i, codes):
+    """`codes` as the main operand of step i holds them."""
+    declared = place.steps[i].row.takes[main(place, i)]
+    return np.ascontiguousarray(declared.width.wrap(codes), declared.width.dtype)
+
+
+def left_out(i):
+    def function(place):
+        step = place.steps[i]
+        return place.go_on(i, {next(iter(step.outputs)): place.operands(i)[main(place, i)]})
+    return function
+
+
+def done(place, i, codes):
+    step = place.steps[i]
+    operands = place.operands(i)
+    operands[main(place, i)] = wrapped(place, i, codes)
+    return by_kernel(step.op, step.row)(operands)[next(iter(step.outputs))]
+
+
+def twice(i):
+    def function(place):
+        name = next(iter(place.steps[i].outputs))
+        return place.go_on(i, {name: done(place, i, done(place, i, place.operands(i)[main(place, i)]))})
+    return function
+
+
+def swapped(i):
+    def function(place):
+        first = done(place, i + 1, place.operands(i)[main(place, i)])
+        return place.go_on(i + 1, {next(iter(place.steps[i + 1].outputs)): done(place, i, first)})
+    return function
+
+
+def bias_behind(i):
+    """The sum without its bias is rescaled; then the bias is added and saturated."""
+    def function(place):
+        step, behind = place.steps[i], place.steps[i + 1]
+        operands = place.operands(i)
+        acc = by_kernel(step.op, step.row)({**operands, "bias": np.zeros_like(operands["bias"])})[next(iter(step.outputs))]
+        name, declared = next(iter(behind.row.gives.items()))
+        taken = place.operands(i + 1)
+        y = by_kernel(behind.op, behind.row)({**taken, main(place, i + 1): acc.reshape(taken[main(place, i + 1)].shape)},
+                                             at=unwatched)[name]
+        return place.go_on(i + 1, {name: declared.width.clip(y.astype(np.int64) + operands["bias"])})
+    return function
+
+
+def previous(place):
+    return {name: np.roll(place.truth[name], 1, 0) for name in place.results}

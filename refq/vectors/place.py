@@ -1,0 +1,118 @@
+"""Place: a run of steps of a program, at the operands that it had, so that one of the steps can be made wrong.
+
+The steps before the altered one are right, it starts from their true results, and those behind it are right again.
+"""
+from functools import cached_property
+
+import numpy as np
+
+from refq import ops
+from refq.graph.program import Call
+from refq.ints.operand import sizes
+from refq.ints.sites import unwatched
+
+
+class Place:
+    """`steps` of `program`, in its order, on `codes`: of every tensor that they take and do not make, (cases *shape).
+
+    Constants come from the program. Codes lie in their tensor's width, whatever device they are from.
+    """
+
+    def __init__(self, program, steps, codes):
+        self.program, self.steps, self.codes = program, list(steps), codes
+        self.cases = len(next(iter(codes.values()))) if codes else 1
+        self.calls = [Call(program, step, "kernel", []) for step in self.steps]
+
+    @property
+    def name(self):
+        return " + ".join(step.name for step in self.steps)
+
+    @cached_property
+    def truth(self):
+        """Every result of every step, by the kernels: tensor to array (cases *shape)."""
+        live = dict(self.codes)
+        for call in self.calls:
+            call(live, self.cases, unwatched)
+        return {name: live[name] for step in self.steps for name in step.outputs.values()}
+
+    @property
+    def results(self):
+        """The tensors in which the run ends."""
+        return tuple(self.steps[-1].outputs.values())
+
+    def operands(self, i):
+        """The operands of step i as its operation takes them, all true: name to array, or to an integer."""
+        call, found = self.calls[i], {}
+        for name, declared in call.takes.items():
+            tensor = call.step.inputs[name]
+            if name not in call.constants:
+                found[name] = declared.view(self.truth[tensor] if tensor in self.truth else self.codes[tensor])
+            elif declared.joins:
+                value = call.constants[name]
+                found[name] = declared.view(np.ascontiguousarray(np.broadcast_to(value, (self.cases, *value.shape))))
+            else:
+                found[name] = call.constants[name]
+        return found
+
+    def run(self, mutant, by=None):
+        """The results of the run's last step where `mutant` does its own: tensor to array (cases *shape). `by`: the
+        engine of the altered step, `by_spec` (by default) or `by_kernel`."""
+        if mutant.whole:
+            return mutant.whole(self)
+        step = self.steps[mutant.place]
+        run = mutant.around((by or by_spec)(step.op, step.row))
+        return self.go_on(mutant.place, run(self.operands(mutant.place)))
+
+    def go_on(self, i, results):
+        """The results of the last step, where step i gave `results` (by name, as its operation gives them)."""
+        step, live = self.steps[i], self.codes | self.truth
+        for operand, tensor in step.outputs.items():
+            live[tensor] = held(results[operand], step.row.gives[operand]).reshape(self.cases, *self.shape(tensor))
+        touched = set(step.outputs.values())
+        for call in self.calls[i + 1:]:
+            if touched & set(call.step.inputs.values()):
+                call(live, self.cases, unwatched)
+                touched |= set(call.step.outputs.values())
+        return {tensor: live[tensor] for tensor in self.results}
+
+    def shape(self, tensor):
+        return self.program.tensors[tensor].shape
+
+
+def held(result, declared):
+    """What an operation gave, in the container of its width: the low bits of what that does not hold."""
+    if declared.width.dtype.kind == "f":
+        return np.ascontiguousarray(result, declared.width.dtype)
+    return np.ascontiguousarray(declared.width.wrap(np.asarray(result)), declared.width.dtype)
+
+
+def by_spec(op, row):
+    """run(operands, row, at) -> results by name, by the spec, in containers of the declared widths."""
+    spec, named = ops.load(op).spec, row
+
+    def run(operands, row=named, at=unwatched):
+        given = spec(*operands.values(), row=row, at=at)
+        given = given if isinstance(given, tuple) else (given,)
+        return {name: held(result, declared) for (name, declared), result in zip(named.gives.items(), given)}
+    return run
+
+
+def by_kernel(op, row):
+    """The same by the kernel of that row; what asks for another row or listens at sites goes to the spec."""
+    kernel, spec, named = ops.load(op).kernel(row), by_spec(op, row), row
+
+    def run(operands, row=named, at=unwatched):
+        if row is not named or at is not unwatched or not fit(operands, row):
+            return spec(operands, row, at)
+        found = sizes({k: d for k, d in row.takes.items() if d.names}, operands, op)
+        found |= row.sizes(found)
+        results = {k: np.empty([found[axis] for axis in d.names], d.width.dtype) for k, d in row.gives.items()}
+        kernel(*operands.values(), *results.values())
+        return results
+    return run
+
+
+def fit(operands, row):
+    """Are all operands of the dtype, and contiguous, as a kernel takes them?"""
+    return all(operands[k].dtype == d.width.dtype and operands[k].flags.c_contiguous
+               for k, d in row.takes.items() if d.names)
