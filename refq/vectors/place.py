@@ -40,13 +40,14 @@ class Place:
         """The tensors in which the run ends."""
         return tuple(self.steps[-1].outputs.values())
 
-    def operands(self, i):
-        """The operands of step i as its operation takes them, all true: name to array, or to an integer."""
-        call, found = self.calls[i], {}
+    def operands(self, i, live=None):
+        """The operands of step i as its operation takes them, all true (or those of `live`, tensor to array): name to
+        array, or to an integer."""
+        call, found, live = self.calls[i], {}, live or self.codes | self.truth
         for name, declared in call.takes.items():
             tensor = call.step.inputs[name]
             if name not in call.constants:
-                found[name] = declared.view(self.truth[tensor] if tensor in self.truth else self.codes[tensor])
+                found[name] = declared.view(live[tensor])
             elif declared.joins:
                 value = call.constants[name]
                 found[name] = declared.view(np.ascontiguousarray(np.broadcast_to(value, (self.cases, *value.shape))))
@@ -54,25 +55,42 @@ class Place:
                 found[name] = call.constants[name]
         return found
 
-    def run(self, mutant, by=None):
-        """The results of the run's last step where `mutant` does its own: tensor to array (cases *shape). `by`: the
-        engine of the altered step, `by_spec` (by default) or `by_kernel`."""
-        if mutant.whole:
-            return mutant.whole(self)
-        step = self.steps[mutant.place]
-        run = mutant.around((by or by_spec)(step.op, step.row))
-        return self.go_on(mutant.place, run(self.operands(mutant.place)))
+    def main(self, i):
+        """The declaration of the first operand of step i that is no constant."""
+        step = self.steps[i]
+        return next(step.row.takes[k] for k, t in step.inputs.items() if t not in self.program.constants)
 
-    def go_on(self, i, results):
+    def run(self, mutants, by=None):
+        """The results of the run's last step where `mutants` (one Mutant, or a sequence of them) do their own: tensor to
+        array (cases *shape). `by`: the engine of the altered steps, `by_spec` (by default) or `by_kernel`."""
+        mutants = mutants if isinstance(mutants, (tuple, list)) else (mutants,)
+        if mutants[0].whole:
+            return mutants[0].whole(self)
+        first = min(m.place for m in mutants)
+        return self.go_on(first, self.altered(first, self.operands(first), mutants, by or by_spec), mutants, by or by_spec)
+
+    def altered(self, i, operands, mutants, by):
+        """The results of step i by name, where those of the mutants that are its own do theirs."""
+        step = self.steps[i]
+        run = by(step.op, step.row)
+        for mutant in mutants:
+            run = mutant.around(run) if mutant.place == i else run
+        return run(operands)
+
+    def go_on(self, i, results, mutants=(), by=None):
         """The results of the last step, where step i gave `results` (by name, as its operation gives them)."""
-        step, live = self.steps[i], self.codes | self.truth
-        for operand, tensor in step.outputs.items():
-            live[tensor] = held(results[operand], step.row.gives[operand]).reshape(self.cases, *self.shape(tensor))
-        touched = set(step.outputs.values())
-        for call in self.calls[i + 1:]:
-            if touched & set(call.step.inputs.values()):
+        live, touched = self.codes | self.truth, set()
+        for place, call in enumerate(self.calls[i:], i):
+            step = call.step
+            if place == i or place in {m.place for m in mutants if touched}:
+                found = results if place == i else self.altered(place, self.operands(place, live), mutants, by)
+                for operand, tensor in step.outputs.items():
+                    live[tensor] = held(found[operand], step.row.gives[operand]).reshape(self.cases, *self.shape(tensor))
+            elif touched & set(step.inputs.values()):
                 call(live, self.cases, unwatched)
-                touched |= set(call.step.outputs.values())
+            else:
+                continue
+            touched |= set(step.outputs.values())
         return {tensor: live[tensor] for tensor in self.results}
 
     def shape(self, tensor):

@@ -120,7 +120,8 @@ class Verdict:
 @dataclass
 class Report:
     """`verdicts` in program order; `hash` of the pack, `against` what; `cases` compared; `left_out`: tensors (or cases
-    of them) that the device did not show; `notes`: sentences. The text is short whatever is wrong; `json` has all."""
+    of them) that the device did not show; `notes`: sentences; `diagnoses`: why, of what is wrong of itself. The text is short
+    whatever is wrong; `json` has all."""
 
     hash: str
     against: str
@@ -129,6 +130,7 @@ class Report:
     verdicts: list
     left_out: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    diagnoses: list = field(default_factory=list)
 
     @property
     def passed(self):
@@ -164,7 +166,7 @@ class Report:
         """The report in JSON's own kinds."""
         return {"passed": self.passed, "pack": self.hash, "against": self.against, "cases": self.cases,
                 "tolerance": self.tolerance, "first_wrong_step": self.first and self.first.step,
-                "not_compared": self.left_out, "notes": self.notes,
+                "diagnoses": [d.words() for d in self.diagnoses], "not_compared": self.left_out, "notes": self.notes,
                 "tensors": [v.words() for v in self.verdicts]}
 
     def __str__(self):
@@ -180,6 +182,8 @@ class Report:
         if first:
             within = f"; it differs within the tolerance, {wrong[0].tensor} by more" if first is accepted else ""
             yield f"first wrong step: {first.step} ({first.op}), tensor {first.tensor}{within}"
+        for diagnosis in self.diagnoses:
+            yield from diagnosis.lines()
         if accepted and first is not accepted:
             yield (f"{wrong[0].tensor}, before it, follows from differences within the tolerance; the first are in "
                    f"{accepted.tensor}")

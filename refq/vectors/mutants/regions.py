@@ -84,7 +84,7 @@ def one_axis(explained, spared, axis):
     """A region that one axis decides: a range of its places, a stride, or a few of them."""
     others = tuple(a for a in range(explained.ndim) if a != axis)
     yes, no = explained.any(axis=others), spared.any(axis=others)
-    if (yes & no).any() or not no.any():
+    if (yes & no).any() or not no.any() or explained.sum() < 2:
         return None
     places, size = np.flatnonzero(yes), len(yes)
     name = axis_name(axis, explained.ndim)
@@ -97,9 +97,9 @@ def one_axis(explained, spared, axis):
         return f"{name} before {hi + 1}" if not len(before) else f"{name} {lo} to {hi}" if hi > lo else f"{name[:-1]} {lo}"
     for t in (2, 4, 8, 16, 32):
         rest = np.unique(places % t)
-        if t < size and not np.isin(np.flatnonzero(no) % t, rest).any():
-            return f"{name} whose index modulo {t} is {' or '.join(map(str, rest))}"
-    return f"{name} {', '.join(map(str, places))}" if len(places) <= 4 else None
+        if 2 * t <= size and rest[-1] - rest[0] == len(rest) - 1 < t - 1 and not np.isin(np.flatnonzero(no) % t, rest).any():
+            return f"{name} whose index modulo {t} is {rest[0]}" + (f" to {rest[-1]}" if len(rest) > 1 else "")
+    return f"{name} {' and '.join(map(str, places))}" if len(places) <= 2 else None
 
 
 def axis_name(axis, ndim):
