@@ -12,9 +12,8 @@ from time import perf_counter
 import numpy as np
 
 from refq.errors import RefqError
-from refq.vectors.mutants import layouts, of_run
-from refq.vectors.mutants.regions import described
-from refq.vectors.place import by_kernel, by_spec
+from refq.vectors.mutants import layouts, of_run, regions
+from refq.vectors.place import Place, by_kernel, by_spec
 from refq.vectors.sample import sample
 from refq.vectors.separate import separate, separation
 
@@ -98,21 +97,22 @@ class Diagnosis:
         yield from (f"  {note}" for note in self.notes)
 
 
-def diagnose(place, device):
-    """The Diagnosis of what a device gave. `device`: tensor to codes (cases *shape), of the results of `place`."""
-    name = next((t for t in place.results if t in device and (device[t] != place.truth[t]).any()), place.results[0])
-    trial = Trial(place, name, device[name])
-    mutants = [*of_run(place.program, place.steps), *layouts.mutants(place)]
+def diagnose(places, devices):
+    """The Diagnosis of what a device gave. `places`: a Place, or several of the same operations and rows that one device
+    did; `devices`: for each, tensor to codes (cases *shape) of its results. A cause has to fit in all of them."""
+    places, devices = ([places], [devices]) if isinstance(places, Place) else (places, devices)
+    inquiry = Inquiry([Trial(place, device) for place, device in zip(places, devices)])
+    first = next((t for t in inquiry.trials if t.wrong.any()), inquiry.trials[0])
+    mutants = inquiry.mutants()
     for mutant in mutants:
-        trial.single(mutant)
-    if not trial.causes:
-        trial.pairs()
-    causes = sorted(trial.causes, key=simplicity)
-    partial = [] if causes else trial.nearest()
-    notes = [] if trial.shows else ["no mistake that refq knows changes anything on this data: record vectors that show them"]
-    step = place.steps[causes[0].mutants[0].place if causes else -1].name
-    separating = separate(place, causes) if len(causes) > 1 else None
-    return Diagnosis(step, name, int(trial.wrong.sum()), int((~trial.wrong).sum()), causes, partial, len(mutants), separating, notes)
+        inquiry.single(mutant)
+    if not inquiry.causes:
+        inquiry.pairs()
+    causes = sorted(inquiry.causes, key=simplicity)
+    notes = [] if inquiry.shows else ["no mistake that refq knows changes anything on this data: record vectors that show them"]
+    return Diagnosis(first.place.steps[causes[0].mutants[0].place if causes else -1].name, first.name, inquiry.wrong,
+                     inquiry.equal, causes, [] if causes else inquiry.nearest(), len(mutants),
+                     separate(first.place, causes) if len(causes) > 1 else None, notes)
 
 
 def simplicity(cause):
@@ -122,39 +122,15 @@ def simplicity(cause):
 
 
 class Trial:
-    """Mutants judged by what a device gave of one tensor: on a sample first, those that may fit on all of it.
+    """What a device gave of one tensor at one place: `got`, beside the `truth`; with a sample of both."""
 
-    `causes`: those that fit; `hopeful`: (differences explained less elements broken on the sample, mutant) of those
-    that explain some; `shows`: does any mutant change anything?"""
-
-    def __init__(self, place, name, got):
-        self.place, self.name, self.got, self.truth = place, name, got, place.truth[name]
-        self.wrong = got != self.truth
+    def __init__(self, place, device):
+        self.place = place
+        self.name = next((t for t in place.results if t in device and (device[t] != place.truth[t]).any()), place.results[0])
+        self.got, self.truth = device[self.name], place.truth[self.name]
+        self.wrong = self.got != self.truth
         self.small = sample(place, self.wrong)
-        self.expected, self.given = self.small.of(self.truth), self.small.of(got)
-        self.causes, self.hopeful, self.shows = [], [], False
-
-    def single(self, mutant):
-        """One mutant: local ones go to the sample first, the others are run on everything, by the kernels."""
-        if not mutant.local:
-            result = self.everywhere((mutant,))
-            if result is not None:
-                self.note(mutant, result, self.truth, self.got)
-                self.admit((mutant,), result)
-            return
-        result = self.sampled((mutant,))
-        if result is not None and self.note(mutant, result, self.expected, self.given):
-            self.admit((mutant,), self.everywhere((mutant,)))
-
-    def note(self, mutant, result, truth, got):
-        """Does the mutant explain every difference there? Keeps it in mind where it explains some."""
-        self.shows |= bool((result != truth).any())
-        wrong = got != truth
-        explained = np.count_nonzero(wrong & (result == got))
-        if explained:
-            broken = np.count_nonzero(~wrong & (result != truth))
-            self.hopeful.append(((explained - broken) / max(1, np.count_nonzero(wrong)), mutant))
-        return explained == np.count_nonzero(wrong)
+        self.expected, self.given = self.small.of(self.truth), self.small.of(self.got)
 
     def sampled(self, mutants):
         """The sample's elements under mutants, or None where the mistake cannot be made here."""
@@ -164,26 +140,71 @@ class Trial:
             return None
 
     def everywhere(self, mutants):
-        """The whole result under mutants, or None where the mistake cannot be made here."""
+        """The whole result under mutants; the truth where the mistake cannot be made here."""
         try:
             return self.place.run(mutants, by_spec if all(m.local for m in mutants) else by_kernel)[self.name]
         except IMPOSSIBLE:
-            return None
+            return self.truth
 
-    def admit(self, mutants, result):
-        """Keep mutants as a cause where their result fits."""
-        if result is not None and (cause := self.weighed(mutants, result)).fits:
+    def weighed(self, result):
+        """What a result explains, and what it would have broken: bool arrays."""
+        return self.wrong & (result == self.got), ~self.wrong & (result != self.truth)
+
+
+class Inquiry:
+    """Mutants judged by all trials together: on the samples first, those that may fit on everything.
+
+    `causes`: those that fit; `hopeful`: (share of differences explained less that of elements broken on the samples,
+    mutant) of those that explain some; `shows`: does any mutant change anything?"""
+
+    def __init__(self, trials):
+        self.trials, self.causes, self.hopeful, self.shows = trials, [], [], False
+        self.wrong = sum(int(t.wrong.sum()) for t in trials)
+        self.equal = sum(int((~t.wrong).sum()) for t in trials)
+
+    def mutants(self):
+        """Every mutant of the runs; of the layouts, those that all of them have."""
+        first = self.trials[0].place
+        common = [set(m.name for m in layouts.mutants(t.place)) for t in self.trials]
+        return [*of_run(first.program, first.steps), *(m for m in layouts.mutants(first) if all(m.name in c for c in common))]
+
+    def single(self, mutant):
+        """One mutant: local ones go to the samples first, the others are run on everything, by the kernels."""
+        if mutant.local:
+            results = [t.sampled((mutant,)) for t in self.trials]
+            if any(r is None for r in results) or not self.note(mutant, results, [(t.expected, t.given) for t in self.trials]):
+                return
+        results = [t.everywhere((mutant,)) for t in self.trials]
+        if mutant.local or self.note(mutant, results, [(t.truth, t.got) for t in self.trials]):
+            self.admit((mutant,), results)
+
+    def note(self, mutant, results, known):
+        """Does the mutant explain every difference there? Keeps it in mind where it explains some."""
+        explained = broken = count = 0
+        for result, (truth, got) in zip(results, known):
+            changes, wrong = result != truth, got != truth
+            self.shows |= bool(changes.any())
+            explained += np.count_nonzero(wrong & (result == got))
+            broken += np.count_nonzero(~wrong & changes)
+            count += np.count_nonzero(wrong)
+        if explained:
+            self.hopeful.append(((explained - broken) / count, mutant))
+        return explained == count
+
+    def admit(self, mutants, results):
+        """Keep mutants as a cause where their results fit, everywhere or in a region that all trials have."""
+        cause = self.weighed(mutants, results)
+        if cause.fits and cause.explained:
             self.causes.append(cause)
 
-    def weighed(self, mutants, result):
-        explained = self.wrong & (result == self.got)
-        spared = ~self.wrong & (result != self.truth)
-        count, broken = int(explained.sum()), int(spared.sum())
-        left = int(self.wrong.sum()) - count
-        if left or not count:
-            return Cause(mutants, None if broken else "", count, left, broken)
-        where = described(explained, spared)
-        return Cause(mutants, where, count, 0, broken if where is None else 0)
+    def weighed(self, mutants, results):
+        found = [t.weighed(result) for t, result in zip(self.trials, results)]
+        explained, broken = (sum(int(f[i].sum()) for f in found) for i in range(2))
+        if explained < self.wrong or not broken:
+            return Cause(mutants, None if broken else "", explained, self.wrong - explained, broken)
+        candidates = (r for f in found if f[1].any() and f[0].sum() > 1 for r in regions.holding(*f))
+        region = next((r for r in candidates if all(regions.holds(r, *f) for f in found)), None)
+        return Cause(mutants, region and region.name, explained, 0, 0 if region else broken)
 
     def best(self):
         return [m for _, m in sorted(self.hopeful, key=lambda pair: (-pair[0], pair[1].name))]
@@ -194,13 +215,15 @@ class Trial:
         for a, b in combinations([m for m in self.best() if not m.whole][:PAIRS], 2):
             if perf_counter() - begun > PATIENCE:
                 break
-            if a.local and b.local:
-                result = self.sampled((a, b))
-                if result is None or (result != self.given)[self.given != self.expected].any():
-                    continue
-            self.admit((a, b), self.everywhere((a, b)))
+            if a.local and b.local and not all(self.agrees(t, t.sampled((a, b))) for t in self.trials):
+                continue
+            self.admit((a, b), [t.everywhere((a, b)) for t in self.trials])
+
+    def agrees(self, trial, result):
+        """Is every difference of the sample explained?"""
+        return result is not None and not (result != trial.given)[trial.given != trial.expected].any()
 
     def nearest(self):
         """The Causes of the mutants that come nearest, though they do not fit."""
-        found = [self.weighed((m,), result) for m in self.best()[:PARTIAL] if (result := self.everywhere((m,))) is not None]
+        found = [self.weighed((m,), [t.everywhere((m,)) for t in self.trials]) for m in self.best()[:PARTIAL]]
         return [c for c in found if c.explained]

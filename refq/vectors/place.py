@@ -131,6 +131,11 @@ def by_kernel(op, row):
 
 
 def fit(operands, row):
-    """Are all operands of the dtype, and contiguous, as a kernel takes them?"""
-    return all(operands[k].dtype == d.width.dtype and operands[k].flags.c_contiguous
-               for k, d in row.takes.items() if d.names)
+    """Are all operands as a kernel takes them: of the dtype, contiguous, and in the declared range?"""
+    for name, declared in row.takes.items():
+        value = operands[name]
+        if declared.names and (value.dtype != declared.width.dtype or not value.flags.c_contiguous):
+            return False
+        if np.size(value) and not (declared.lo <= np.min(value) and np.max(value) <= declared.hi):
+            return False
+    return True

@@ -1,7 +1,7 @@
 """Regions: where on a result a mistake shows, as a mask over its elements (of one case).
 
 A kernel is often wrong only in the tail of a vector loop, in the last tile, in some channels, or beside the padding.
-`named` lists the regions that mistakes have; `described` finds the words for a mask that a device showed.
+`named` lists the regions that mistakes have; `holding` finds those that fit what a device showed.
 """
 from dataclasses import dataclass, field
 
@@ -61,51 +61,50 @@ def ring(shape):
     return mask
 
 
-def described(explained, spared):
-    """Words for where a mistake shows, or None where nothing simple holds.
+def holding(explained, spared):
+    """The regions in which a mistake explains all that it explains and spares nothing; the simplest first.
 
     `explained`, `spared`: bool arrays (cases *shape): elements that the mistake explains, and elements that it would
-    have changed and that are right. The words hold for all of both: "" is everywhere."""
-    if not spared.any():
-        return ""
+    have changed and that are right."""
     shape = explained.shape[1:]
-    for region in named(shape)[1:]:
-        mask = region.mask(shape)
-        if explained[:, mask].any() and not explained[:, ~mask].any() and not spared[:, mask].any():
-            return region.name
-    for axis in range(explained.ndim):
-        found = one_axis(explained, spared, axis)
-        if found:
-            return found
-    return None
+    some = [*named(shape)[1:], *(r for axis in range(len(shape)) for r in one_axis(explained, spared, axis))]
+    return [r for r in some if holds(r, explained, spared)]
+
+
+def holds(region, explained, spared):
+    """Does a region hold all that is explained, and nothing that is spared?"""
+    mask = region.mask(explained.shape[1:])
+    return not explained[:, ~mask].any() and not spared[:, mask].any()
 
 
 def one_axis(explained, spared, axis):
-    """A region that one axis decides: a range of its places, a stride, or a few of them."""
-    others = tuple(a for a in range(explained.ndim) if a != axis)
+    """The regions that one axis decides: a range of its places, a stride, or one or two of them."""
+    others = tuple(a for a in range(explained.ndim) if a != axis + 1)
     yes, no = explained.any(axis=others), spared.any(axis=others)
-    if (yes & no).any() or not no.any() or explained.sum() < 2:
-        return None
-    places, size = np.flatnonzero(yes), len(yes)
-    name = axis_name(axis, explained.ndim)
+    if (yes & no).any() or not no.any() or not yes.any():
+        return
+    places, spares, name = np.flatnonzero(yes), np.flatnonzero(no), axis_name(axis, explained.ndim - 1)
     lo, hi = places[0], places[-1]
     if not no[lo:hi + 1].any():
-        before = np.flatnonzero(no[:lo])
-        after = np.flatnonzero(no[hi + 1:])
-        if not len(after):
-            return f"{name} past the first {before[-1] + 1}" if before[-1] + 1 == lo else f"{name} from {lo}"
-        return f"{name} before {hi + 1}" if not len(before) else f"{name} {lo} to {hi}" if hi > lo else f"{name[:-1]} {lo}"
+        if not no[hi + 1:].any():
+            first = spares[-1] + 1
+            yield Region(f"{name} past the first {first}", along(axis, lambda i, n: i >= first))
+        elif not no[:lo].any():
+            yield Region(f"{name} before {spares[0]}", along(axis, lambda i, n: i < spares[0]))
+        else:
+            words = f"{name} {lo} to {hi}" if hi > lo else f"{name} {lo} alone"
+            yield Region(words, along(axis, lambda i, n: (i >= lo) & (i <= hi)))
     for t in (2, 4, 8, 16, 32):
         rest = np.unique(places % t)
-        if 2 * t <= size and rest[-1] - rest[0] == len(rest) - 1 < t - 1 and not np.isin(np.flatnonzero(no) % t, rest).any():
-            return f"{name} whose index modulo {t} is {rest[0]}" + (f" to {rest[-1]}" if len(rest) > 1 else "")
-    return f"{name} {' and '.join(map(str, places))}" if len(places) <= 2 else None
+        if 2 * t <= len(yes) and rest[-1] - rest[0] == len(rest) - 1 < t - 1 and not np.isin(spares % t, rest).any():
+            yield Region(f"{name} whose index modulo {t} is {rest[0]}" + (f" to {rest[-1]}" if len(rest) > 1 else ""),
+                         along(axis, lambda i, n, t=t, rest=rest: np.isin(i % t, rest)))
+    if len(places) == 2:
+        yield Region(f"{name} {lo} and {hi}", along(axis, lambda i, n: (i == lo) | (i == hi)))
 
 
 def axis_name(axis, ndim):
-    """What an axis of (cases *shape) is called in a sentence."""
-    if axis == 0:
-        return "cases"
+    """What an axis of a result is called in a sentence."""
     if axis == ndim - 1:
         return "channels"
-    return "rows" if axis == ndim - 2 else f"places of axis {axis - 1}"
+    return "rows" if axis == ndim - 2 else f"places of axis {axis}"

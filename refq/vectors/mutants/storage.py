@@ -9,7 +9,7 @@ def mutants(step):
     for name, declared in step.row.takes.items():
         if declared.names and declared.width.dtype.kind != "f":
             for misread, fits in READ.items():
-                if fits(declared.width):
+                if fits(declared.width) and (declared.lo < 0 or not declared.width.signed):
                     yield ("storage", f"{name} read: {misread.__name__}", phrases.storage(name, misread.__name__), misread is not
                            pairs_swapped, read(name, misread, declared.width))
     for name, declared in step.row.gives.items():
@@ -29,7 +29,7 @@ def write(name, miswritten, width):
     def wrap(run):
         def altered(operands, **how):
             results = run(operands, **how)
-            return {**results, name: miswritten(results[name], width)}
+            return {**results, name: np.ascontiguousarray(width.wrap(miswritten(results[name], width)), width.dtype)}
         return altered
     return wrap
 

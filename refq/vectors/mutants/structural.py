@@ -59,7 +59,8 @@ def by_axes(row):
             yield slips.dropped(name)
         if not operand.names and operand.width.dtype.kind != "f" and operand.lo <= 0 <= operand.hi:
             yield slips.dropped(name)
-            yield slips.negated(name)
+            if operand.lo < 0:
+                yield slips.negated(name)
         if operand.names[:1] == ("n",):
             yield slips.previous_case(name)
     if len(given.names) > 1:
