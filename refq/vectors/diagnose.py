@@ -17,7 +17,7 @@ from refq.vectors.place import Place, by_kernel, by_spec
 from refq.vectors.sample import sample
 from refq.vectors.separate import separate, separation
 
-KINDS = ("field", "slip", "row", "unit", "storage", "layout", "site")
+KINDS = ("field", "slip", "row", "unit", "storage", "term", "geometry", "layout", "site")
 PAIRS, PARTIAL, SHOWN = 24, 3, 3
 PATIENCE = 5
 """Seconds for two mutants at a time."""
@@ -166,7 +166,8 @@ class Inquiry:
         """Every mutant of the runs; of the layouts, those that all of them have."""
         first = self.trials[0].place
         common = [set(m.name for m in layouts.mutants(t.place)) for t in self.trials]
-        return [*of_run(first.program, first.steps), *(m for m in layouts.mutants(first) if all(m.name in c for c in common))]
+        return [*of_run(first.program, first.steps), *layouts.mixed_up(self.trials),
+                *(m for m in layouts.mutants(first) if all(m.name in c for c in common))]
 
     def single(self, mutant):
         """One mutant: local ones go to the samples first, the others are run on everything, by the kernels."""
@@ -202,9 +203,16 @@ class Inquiry:
         explained, broken = (sum(int(f[i].sum()) for f in found) for i in range(2))
         if explained < self.wrong or not broken:
             return Cause(mutants, None if broken else "", explained, self.wrong - explained, broken)
-        candidates = (r for f in found if f[1].any() and f[0].sum() > 1 for r in regions.holding(*f))
+        candidates = (r for f in found if f[1].any() or f[0].any() for r in regions.holding(*f))
         region = next((r for r in candidates if all(regions.holds(r, *f) for f in found)), None)
-        return Cause(mutants, region and region.name, explained, 0, 0 if region else broken)
+        where = region.name if region else self.some_places(found)
+        return Cause(mutants, where, explained, 0, broken if where is None else 0)
+
+    def some_places(self, found):
+        """The names of the places that a mistake explains, where it spares nothing in them; None where it does."""
+        touched = [t.place.name for t, f in zip(self.trials, found) if f[0].any()]
+        clean = not any(f[0].any() and f[1].any() for f in found) and len(touched) > 1
+        return f"{', '.join(touched)} only" if clean else None
 
     def best(self):
         return [m for _, m in sorted(self.hopeful, key=lambda pair: (-pair[0], pair[1].name))]
@@ -225,5 +233,5 @@ class Inquiry:
 
     def nearest(self):
         """The Causes of the mutants that come nearest, though they do not fit."""
-        found = [self.weighed((m,), [t.everywhere((m,)) for t in self.trials]) for m in self.best()[:PARTIAL]]
-        return [c for c in found if c.explained]
+        found = [self.weighed((m,), [t.everywhere((m,)) for t in self.trials]) for m in self.best()[:2 * PARTIAL]]
+        return sorted((c for c in found if c.explained), key=lambda c: (bool(c.left), c.broken - c.explained))[:PARTIAL]

@@ -70,12 +70,19 @@ class Place:
         return self.go_on(first, self.altered(first, self.operands(first), mutants, by or by_spec), mutants, by or by_spec)
 
     def altered(self, i, operands, mutants, by):
-        """The results of step i by name, where those of the mutants that are its own do theirs."""
+        """The results of step i by name, where those of the mutants that are its own do theirs. A device is called once
+        for each case, so what goes wrong between elements does so inside of one."""
         step = self.steps[i]
-        run = by(step.op, step.row)
-        for mutant in mutants:
-            run = mutant.around(run) if mutant.place == i else run
-        return run(operands)
+        run, own = by(step.op, step.row), [m for m in mutants if m.place == i]
+        for mutant in own:
+            run = mutant.around(run)
+        if self.cases == 1 or all(m.local or m.across for m in own):
+            return run(operands)
+        joined = {k for k, d in step.row.takes.items() if d.joins}
+        made = []
+        for case in range(self.cases):
+            made.append(run({k: part(v, case, self.cases) if k in joined else v for k, v in operands.items()}))
+        return {k: np.concatenate([one[k] for one in made]) for k in made[0]}
 
     def go_on(self, i, results, mutants=(), by=None):
         """The results of the last step, where step i gave `results` (by name, as its operation gives them)."""
@@ -95,6 +102,12 @@ class Place:
 
     def shape(self, tensor):
         return self.program.tensors[tensor].shape
+
+
+def part(array, case, cases):
+    """The rows of one case, of an operand that joins all."""
+    size = len(array) // cases
+    return array[case * size:(case + 1) * size]
 
 
 def held(result, declared):

@@ -9,7 +9,7 @@ from refq.ints import rounding
 from refq.ints.operand import F32
 from refq.ints.row import alternatives
 from refq.ints.sites import Sites
-from refq.ints.width import Width
+from refq.ints.width import I32, Width
 from refq.vectors.mutants import phrases
 from refq.vectors.mutants.smallest import smallest
 from refq.vectors.place import by_spec
@@ -51,15 +51,20 @@ class Seen(Sites):
 class Altered(Sites):
     """Passes everything on to the sites `inner`; at the one named, another word or method, or `change` of the value."""
 
-    def __init__(self, inner, name, word=None, method=None, change=None):
+    def __init__(self, inner, name, word=None, method=None, change=None, clip=None, unshifted=False):
         self.inner, self.name, self.word, self.method, self.change = inner, name, word, method, change
+        self.limits, self.unshifted = clip, unshifted
 
     def passed(self, method, name, *arguments):
         if name != self.name:
             return getattr(self.inner, method)(name, *arguments)
         if self.word:
             arguments = (self.word, *arguments[1:])
+        if self.limits:
+            return self.inner(name, np.clip(arguments[0], *self.limits), arguments[1])
         value = getattr(self.inner, self.method or method)(name, *arguments)
+        if self.unshifted:
+            value = np.where(np.asarray(arguments[2]) == 0, I32.wrap(np.asarray(arguments[1]) + (1 << 31)), value)
         return self.change(value) if self.change else value
 
     def __call__(self, name, value, width):
@@ -99,7 +104,15 @@ def mutants(step):
                 trace = {**{k: v[1] for k, v in found.items()}, site: other}
                 if other != word and trace not in by_field:
                     yield made(site, f"rounds {other}", phrases.word(word, other, site), word=other)
+        if kind == "shift":
+            yield made(site, "adds 1 << -1 where nothing is shifted", phrases.site(
+                site, "is rounded by 1 << (s - 1) also where s = 0, which adds 2**31"), unshifted=True)
         if kind == "clip":
+            for lo, hi in ((2 * width.lo, 2 * width.hi + 1), (width.lo, 2 * width.hi + 1), (0, 2 * width.hi + 1),
+                           (width.lo // 2, width.hi // 2)):
+                if width.bits < 63 and (lo, hi) != (width.lo, width.hi):
+                    yield made(site, f"saturates at {lo} and {hi}", phrases.site(
+                        site, f"saturates at {lo} and {hi}, not at {width.lo} and {width.hi}"), clip=(lo, hi))
             yield made(site, "wraps", phrases.site(site, "wraps where it should saturate"), method="wrap")
             if width.signed and width.bits > 1:
                 yield made(site, f"clips above {width.lo}", phrases.site(site, f"saturates at {width.lo + 1}, not at {width.lo}"),

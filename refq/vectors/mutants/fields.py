@@ -46,7 +46,7 @@ def said(held):
 
 def with_row(other):
     def wrap(run):
-        return lambda operands, row=None, at=None: run(operands, row=other, **({} if at is None else {"at": at}))
+        return lambda operands, row=None, **how: run(operands, row=other, **how)
     return wrap
 
 

@@ -17,6 +17,46 @@ def mutants(place):
         yield Mutant(last, "layout", f"layout: {name}", f"the result is {name}", local=False, whole=moved(move))
 
 
+def mixed_up(trials):
+    """The Mutants of rows, or channels, that hold what belongs in others, found by looking for it; trials as diagnose has
+    them: each with `place`, `got` and `truth` (cases *shape)."""
+    for axis, what in ((-2, "rows"), (-1, "channels")):
+        maps = {}
+        for t in trials:
+            if t.truth.ndim >= 3 and t.truth.shape[axis] > 1:
+                found = where_from(np.moveaxis(t.truth, axis, 0), np.moveaxis(t.got, axis, 0))
+                if found is None:
+                    break
+                maps[id(t.place)] = found
+        else:
+            moved_ones = [(i, int(j)) for m in maps.values() for i, j in enumerate(m) if i != j]
+            if moved_ones:
+                i, j = moved_ones[0]
+                yield Mutant(len(trials[0].place.steps) - 1, "layout", f"layout: {what} mixed up",
+                             f"{what} of the result are mixed up ({what[:-1]} {i} holds what belongs in {what[:-1]} {j})",
+                             local=False, whole=taken(axis, maps))
+
+
+def where_from(truth, got):
+    """For each place along the first axis of `got`, the place of `truth` that it holds; None where one holds none."""
+    truth, got = truth.reshape(len(truth), -1), got.reshape(len(got), -1)
+    index = np.arange(len(got))
+    for i in np.flatnonzero((truth != got).any(1)):
+        same = np.flatnonzero((truth == got[i]).all(1))
+        if not len(same) or truth.shape[1] < 4:
+            return None
+        index[i] = same[0]
+    return index
+
+
+def taken(axis, maps):
+    def function(place):
+        name = place.results[0]
+        truth = place.truth[name]
+        return {**place.truth, name: truth.take(maps[id(place)], axis) if id(place) in maps else truth}
+    return function
+
+
 def moved(move):
     def function(place):
         name = place.results[0]

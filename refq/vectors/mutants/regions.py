@@ -36,12 +36,12 @@ def named(shape):
     made = [everywhere]
     if not shape or 0 in shape:
         return made
-    last, flat = len(shape) - 1, int(np.prod(shape))
+    last = len(shape) - 1
     for t in LOOPS:
         made.append(Region(f"the tail of a loop of {t} over the last axis", along(last, lambda i, n, t=t: i >= n // t * t)))
         made.append(Region(f"the body of a loop of {t} over the last axis", along(last, lambda i, n, t=t: i < n // t * t)))
         made.append(Region(f"the tail of a loop of {t} over all elements",
-                           lambda shape, t=t: (np.arange(flat) >= flat // t * t).reshape(shape)))
+                           lambda shape, t=t: (np.arange(np.prod(shape)) >= np.prod(shape) // t * t).reshape(shape)))
         if len(shape) > 1:
             made.append(Region(f"rows past the first {t}", along(last - 1, lambda i, n, t=t: i >= t)))
     made.append(Region("the last channel", along(last, lambda i, n: i == n - 1)))
@@ -67,7 +67,8 @@ def holding(explained, spared):
     `explained`, `spared`: bool arrays (cases *shape): elements that the mistake explains, and elements that it would
     have changed and that are right."""
     shape = explained.shape[1:]
-    some = [*named(shape)[1:], *(r for axis in range(len(shape)) for r in one_axis(explained, spared, axis))]
+    some = [*named(shape)[1:], *(r for axis in range(len(shape)) for r in one_axis(explained, spared, axis)),
+            *tiles(explained, spared)]
     return [r for r in some if holds(r, explained, spared)]
 
 
@@ -81,7 +82,7 @@ def one_axis(explained, spared, axis):
     """The regions that one axis decides: a range of its places, a stride, or one or two of them."""
     others = tuple(a for a in range(explained.ndim) if a != axis + 1)
     yes, no = explained.any(axis=others), spared.any(axis=others)
-    if (yes & no).any() or not no.any() or not yes.any():
+    if (yes & no).any() or not no.any() or explained.sum() < 2:
         return
     places, spares, name = np.flatnonzero(yes), np.flatnonzero(no), axis_name(axis, explained.ndim - 1)
     lo, hi = places[0], places[-1]
@@ -101,6 +102,32 @@ def one_axis(explained, spared, axis):
                          along(axis, lambda i, n, t=t, rest=rest: np.isin(i % t, rest)))
     if len(places) == 2:
         yield Region(f"{name} {lo} and {hi}", along(axis, lambda i, n: (i == lo) | (i == hi)))
+
+
+def tiles(explained, spared):
+    """Some tiles of a grid over rows and channels, where each tile is wholly in or out; the largest tiles first."""
+    if explained.ndim < 3:
+        return
+    axes = tuple(range(explained.ndim - 2))
+    yes, no = explained.any(axis=axes), spared.any(axis=axes)
+    for rows, columns in ((16, 16), (8, 16), (16, 8), (8, 8), (4, 16), (16, 4), (4, 8), (8, 4), (4, 4)):
+        if rows >= yes.shape[0] and columns >= yes.shape[1]:
+            continue
+        inside, outside = grid(yes, rows, columns), grid(no, rows, columns)
+        if inside.any() and not (inside & outside).any() and 2 * inside.sum() <= yes.sum():
+            first = np.argwhere(inside)[0]
+            name = f"{inside.sum()} of {inside.size} tiles of {rows} by {columns}, the first at row {first[0] * rows}, channel " \
+                f"{first[1] * columns}"
+            yield Region(name, lambda shape, inside=inside, rows=rows, columns=columns: np.broadcast_to(
+                np.repeat(np.repeat(inside, rows, 0), columns, 1)[:shape[-2], :shape[-1]], shape) if inside.shape == (
+                    -(-shape[-2] // rows), -(-shape[-1] // columns)) else np.zeros(shape, bool))
+
+
+def grid(marked, rows, columns):
+    """Is anything marked in each tile of that size?"""
+    high, wide = marked.shape
+    full = np.pad(marked, ((0, -high % rows), (0, -wide % columns)))
+    return full.reshape(len(full) // rows, rows, -1, columns).any(axis=(1, 3))
 
 
 def axis_name(axis, ndim):

@@ -1,4 +1,5 @@
 """Slip mutants: the structural mistakes that an operation lists, and those that its axes make possible."""
+import numpy as np
 
 from refq import ops
 from refq.ints import slips
@@ -65,6 +66,16 @@ def by_axes(row):
             yield slips.previous_case(name)
     if len(given.names) > 1:
         yield slips.transposed(result)
+        yield rows_overwritten(result)
+        for t in TILES[1:]:
+            for name in (*(k for k, d in takes.items() if len(d.names) > 1), result):
+                yield pitch(name, t)
+                yield pitch_forgotten(name, t)
+            if "k" in declared.whole:
+                for rows in (1, 2, 4, 8):
+                    yield stale_tiles(result, rows, t)
+                    if "bias" in takes:
+                        yield stale_sums(result, rows, t)
 
 
 def channels_lost(name, t):
@@ -76,3 +87,71 @@ def channels_lost(name, t):
         return {**results, name: array}
     return slips.named(slip, f"channels_lost({name}, {t})")
 
+
+
+def altered_array(name, text, change):
+    """A slip that makes `change(array)` of an operand or a result."""
+    def slip(run, operands, row):
+        if name in operands:
+            return run({**operands, name: np.ascontiguousarray(change(operands[name]))})
+        results = run(operands)
+        return {**results, name: np.ascontiguousarray(change(results[name]))}
+    return slips.named(slip, text)
+
+
+def pitch(name, t):
+    """Rows lie at multiples of t elements, padded with 0, and are read as if they lay without gaps."""
+    def change(array):
+        size = array.shape[-1]
+        rows = array.reshape(-1, size) if array.size else array
+        padded = np.pad(rows, ((0, 0), (0, -size % t)))
+        return padded.reshape(-1)[:array.size].reshape(array.shape)
+    return altered_array(name, f"pitch_ignored({name}, {t})", change)
+
+
+def pitch_forgotten(name, t):
+    """Rows lie without gaps, and are read as if they lay at multiples of t elements; behind the end are zeros."""
+    def change(array):
+        size = array.shape[-1]
+        step = -(-size // t) * t
+        flat = np.concatenate([array.reshape(-1), np.zeros(step * (array.size // max(1, size) + 1), array.dtype)])
+        return np.stack([flat[i * step:i * step + size] for i in range(array.size // max(1, size))]).reshape(array.shape)
+    return altered_array(name, f"pitch_invented({name}, {t})", change)
+
+
+def rows_overwritten(name):
+    """Every row of the result is written over the first, and the others are never written: they stay 0."""
+    def change(array):
+        made = np.zeros_like(array)
+        if len(array):
+            made[0] = array[-1]
+        return made
+    return altered_array(name, f"rows_overwritten({name})", change)
+
+
+def stale_tiles(name, rows, columns):
+    """The registers of a tile of `rows` by `columns` start with what the tile before left; tiles go along the columns."""
+    def slip(run, operands, row):
+        results = run(operands)
+        array = results[name].astype(np.int64)
+        return {**results, name: row.gives[name].width.wrap(array + left_before(array, rows, columns))}
+    return slips.named(slip, f"stale_tiles({name}, {rows}, {columns})")
+
+
+def stale_sums(name, rows, columns):
+    """As stale_tiles, of a kernel that adds the bias behind: it is not among what is left."""
+    def slip(run, operands, row):
+        results, bare = run(operands), run({**operands, "bias": np.zeros_like(operands["bias"])})
+        left = left_before(bare[name].astype(np.int64), rows, columns)
+        return {**results, name: row.gives[name].width.wrap(results[name].astype(np.int64) + left)}
+    return slips.named(slip, f"stale_sums({name}, {rows}, {columns})")
+
+
+def left_before(array, rows, columns):
+    """What the tiles before each have summed up in its registers."""
+    flat = array.reshape(-1, array.shape[-1])
+    full = np.pad(flat, ((0, -len(flat) % rows), (0, -flat.shape[1] % columns)))
+    tiles = full.reshape(len(full) // rows, rows, -1, columns).transpose(0, 2, 1, 3)
+    line = tiles.reshape(-1, rows, columns)
+    before = (np.cumsum(line, 0) - line).reshape(tiles.shape).transpose(0, 2, 1, 3).reshape(full.shape)
+    return before[:len(flat), :flat.shape[1]].reshape(array.shape)

@@ -1,0 +1,218 @@
+"""Mutants of sums of products: one of the terms that a kernel takes the sum apart into is wrong.
+
+    sum (x - zx) (w - zw) = sum x w - zx sum w - zw sum x + k zx zw
+
+Kernels multiply the codes as they are, or moved to be unsigned, join them in narrow registers, and correct for the zero
+points afterwards; each of these terms can go wrong by itself. For every operation of operands x, w, zx and zw.
+"""
+from dataclasses import replace
+
+import numpy as np
+
+from refq.ints.accumulate import Accumulate
+from refq.ints.width import I16
+from refq.vectors.mutants.storage import offset_binary, sign_lost
+
+TAILS, PAIRS = (4, 8, 16), (1, 2, 4, 8, 16)
+
+
+def mutants(step):
+    """(kind, name, phrase, local, wrap) of every term gone wrong; none for operations without such a sum."""
+    if not {"x", "w", "zx", "zw"} <= set(step.row.takes):
+        return
+    x, w = step.row.takes["x"].width, step.row.takes["w"].width
+    for name, phrase, f, g in misread(x, w):
+        yield "term", f"product: {name}", f"{phrase}, in the products (the corrections for zero points are right)", True, term(f, g)
+    for name, phrase, f, g in whole(x, w):
+        yield "term", name, phrase, True, both(f, g)
+    for name, phrase, rule in rules(step.row):
+        for carrier, how in CARRIERS.items():
+            yield "term", f"{name} of {carrier}", f"{phrase}, {how[0]}", True, joined(step.row, rule, how[1])
+    for name, phrase, part, change in corrections():
+        yield "term", f"correction: {name}", phrase, "channel" not in name, corrected(part, change)
+
+
+def alone(run, operands, how, **given):
+    """One term: the sum with no zero points and no bias but those given."""
+    zeros = {k: np.zeros_like(operands[k]) if isinstance(operands[k], np.ndarray) else 0 for k in ("zx", "zw", "bias")
+             if k in operands}
+    return run({**operands, **zeros, **given}, **how)["acc"].astype(np.int64)
+
+
+def term(f, g):
+    """The products of misread codes in place of the right ones."""
+    def wrap(run):
+        def altered(operands, **how):
+            right, x, w = run(operands, **how)["acc"].astype(np.int64), operands["x"], operands["w"]
+            return {"acc": right - alone(run, operands, how) + alone(run, operands, how, x=f(x, operands), w=g(w, operands))}
+        return altered
+    return wrap
+
+
+def both(f, g):
+    """Operands and zero points as a pair of functions makes them of all operands."""
+    def wrap(run):
+        return lambda operands, **how: run({**operands, **f(operands), **g(operands)}, **how)
+    return wrap
+
+
+def same(codes, operands):
+    return codes
+
+
+def misread(x, w):
+    """(name, phrase, what is made of x, what is made of w)."""
+    def unsigned(width):
+        return lambda codes, operands: sign_lost(codes, width)
+
+    def positive(codes, operands):
+        return np.maximum(codes.astype(np.int64), 0)
+
+    if x.signed and w.signed:
+        yield "x and w read as unsigned", "x and w are taken as unsigned", unsigned(x), unsigned(w)
+    for t in (2, *TAILS, 32):
+        yield f"tail of {t} lost", f"the last k % {t} products are left out", in_tail(zero, x, t), same
+    for name, width, make in (("x", x, lambda f: (f, same)), ("w", w, lambda f: (same, f))):
+        if width.signed:
+            yield f"{name} read as unsigned", f"{name} is taken as unsigned", *make(unsigned(width))
+            yield f"negative {name} saturate to 0", f"negative codes of {name} become 0", *make(positive)
+            yield (f"{name} keeps its lowest code when negated", f"the sign of the other factor is moved onto {name}, where "
+                   f"-({width.lo}) stays {width.lo}", *SIGN[name](width))
+        for t in TAILS:
+            for read in (sign_lost, offset_binary):
+                if width.signed:
+                    yield (f"{name} {read.__name__} in the tail of {t}", f"{name} is read with another sign in the last k % {t} places",
+                           *make(in_tail(read, width, t)))
+                    yield (f"{name} {read.__name__} in the body of {t}", f"{name} is read with another sign in the whole blocks of {t}",
+                           *make(in_body(read, width, t)))
+
+
+def sign_onto_x(width):
+    def f(x, operands):
+        return np.concatenate([x.astype(np.int64), np.where(x == width.lo, 2 * width.lo, 0)], -1)
+
+    def g(w, operands):
+        return np.concatenate([w.astype(np.int64), np.where(w < 0, -w.astype(np.int64), 0)], -1)
+    return f, g
+
+
+def sign_onto_w(width):
+    def f(x, operands):
+        return np.concatenate([x.astype(np.int64), np.where(x < 0, -x.astype(np.int64), 0)], -1)
+
+    def g(w, operands):
+        return np.concatenate([w.astype(np.int64), np.where(w == width.lo, 2 * width.lo, 0)], -1)
+    return f, g
+
+
+def zero(codes, width):
+    return np.zeros_like(codes)
+
+
+SIGN = {"x": sign_onto_x, "w": sign_onto_w}
+
+
+def in_tail(read, width, t):
+    def change(codes, operands):
+        result = codes.astype(np.int64)
+        cut = result.shape[-1] // t * t
+        result[..., cut:] = read(codes[..., cut:], width)
+        return result
+    return change
+
+
+def in_body(read, width, t):
+    def change(codes, operands):
+        result = codes.astype(np.int64)
+        cut = result.shape[-1] // t * t
+        result[..., :cut] = read(codes[..., :cut], width)
+        return result
+    return change
+
+
+def whole(x, w):
+    """(name, phrase, changes made of all operands): differences in narrow registers, and weights without a sign."""
+    def nothing(operands):
+        return {}
+
+    def narrow(name, zero, hold):
+        def change(operands):
+            z = operands[zero].astype(np.int64) if isinstance(operands[zero], np.ndarray) else operands[zero]
+            shaped = z.reshape(-1, *[1] * (operands[name].ndim - 1)) if isinstance(z, np.ndarray) else z
+            return {name: hold(operands[name].astype(np.int64) - shaped), zero: z * 0}
+        return change
+
+    for word in ("wrap", "clip"):
+        says = "wraps" if word == "wrap" else "saturates"
+        fx, fw = narrow("x", "zx", getattr(x, word)), narrow("w", "zw", getattr(w, word))
+        yield f"x - zx {says} at {x}", f"x - zx {says} in {x.bits} bits", fx, nothing
+        yield f"w - zw {says} at {w}", f"w - zw {says} in {w.bits} bits", nothing, fw
+        yield f"x - zx and w - zw {says}", f"x - zx and w - zw {says[:-1]} in {x.bits} and {w.bits} bits", fx, fw
+    yield ("zero points added", "the zero points are added to the codes, not taken off",
+           lambda operands: {k: -np.asarray(operands[k], np.int64) if np.ndim(operands[k]) else -operands[k] for k in ("zx", "zw")},
+           nothing)
+    for name, width in (("x", x), ("w", w)):
+        if width.signed:
+            yield (f"negative {name} become 0", f"negative codes of {name} are taken as 0",
+                   lambda operands, name=name: {name: np.maximum(operands[name], 0)}, nothing)
+
+
+def rules(row):
+    """(name, phrase, Accumulate): pairs of products at a distance, in 16 bits."""
+    for size in PAIRS:
+        for overflow in ("saturate", "wrap"):
+            rule = Accumulate("pairs", size, overflow, I16, 1, row.acc)
+            yield f"pairs({size}) {overflow} at i16", f"products {size} apart are added in 16 bits, which {overflow}", rule
+
+
+def joined(named, rule, carried):
+    def wrap(run):
+        def altered(operands, row=named, **how):
+            other = replace(row, accumulate=rule)
+            right = run(operands, row=row, **how)["acc"].astype(np.int64)
+            x, away = carried(operands)
+            made = alone(run, operands, how | {"row": other}, x=x)
+            if away:
+                made -= alone(run, operands, how | {"row": row}, x=np.full_like(x, away))
+            return {"acc": right - alone(run, operands, how | {"row": row}) + made}
+        return altered
+    return wrap
+
+
+def as_they_are(operands):
+    return operands["x"].astype(np.int64), 0
+
+
+def unsigned_x(operands):
+    """x moved to be unsigned, as kernels do that multiply unsigned by signed bytes."""
+    away = -min(0, int(np.iinfo(operands["x"].dtype).min))
+    return operands["x"].astype(np.int64) + away, away
+
+
+CARRIERS = {"codes": ("of the codes as they are", as_they_are), "unsigned x": ("of x + 128 and w", unsigned_x)}
+
+
+def corrections():
+    """(name, phrase, which term, what becomes of it)."""
+    for part, text in (("zx", "the correction zx * sum of w"), ("zw", "the correction zw * sum of x"), ("zz", "the term k * zx * zw")):
+        yield f"{part} dropped", f"{text} is left out", part, lambda c: 0 * c
+        yield f"{part} twice", f"{text} is made twice", part, lambda c: 2 * c
+        yield f"{part} negated", f"{text} has the wrong sign", part, lambda c: -c
+    for d in (1, -1):
+        yield f"zx of channel {d:+d}", f"the correction zx * sum of w is that of a channel beside ({d:+d})", "zx", \
+            lambda c, d=d: np.roll(c, d, -1)
+    yield "zx of channel 0", "the correction zx * sum of w is that of channel 0 for all", "zx", \
+        lambda c: np.repeat(c[..., :1], c.shape[-1], -1)
+
+
+def corrected(part, change):
+    def wrap(run):
+        def altered(operands, **how):
+            right = run(operands, **how)["acc"].astype(np.int64)
+            empty = {"zx": ("x",), "zw": ("w",), "zz": ("x", "w")}[part]
+            given = {k: np.zeros_like(operands[k]) for k in empty}
+            given |= {k: operands[k] for k in ("zx", "zw") if part in (k, "zz")}
+            c = alone(run, operands, how, **given)
+            return {"acc": right - c + change(c)}
+        return altered
+    return wrap
