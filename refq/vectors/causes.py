@@ -2,6 +2,7 @@
 import numpy as np
 
 from refq.vectors.diagnose import diagnose
+from refq.vectors.mutants import regions
 from refq.vectors.place import Place
 from refq.vectors.verify import hidden_before
 
@@ -20,6 +21,54 @@ def of_dump(pack, dump, report):
             continue
         found.append(diagnosed(pack, dump, verdict))
     return found, notes
+
+
+def of_units(program, golden, judged):
+    """The Diagnoses of a kernel's units (Judged, judge.py): those of the same operations and rows together, since one device
+    did them; and sentences on elements that no cause can be looked for in. `golden`: of each case, tensor to codes."""
+    groups, found, notes = {}, [], []
+    for unit in judged:
+        if unit.codes and any(v.pack.wrong for v in unit.verdicts):
+            notes += unwritten(program, unit)
+        groups.setdefault(tuple((s.op, s.row) for s in unit.unit.steps), []).append(unit)
+    for units in groups.values():
+        made = [shown for unit in units if unit.codes and (shown := first_wrong(program, golden, unit))]
+        depth = min((place[0] for place in made if place[0] is not None), default=None)
+        if depth is None:
+            continue
+        trials = [trial_of(program, golden, unit, depth) for unit in units if unit.codes]
+        found.append(diagnose(*map(list, zip(*[t for t in trials if t]))))
+    return found[:RUNS], notes
+
+
+def first_wrong(program, golden, unit):
+    """(the place in the unit of the first step whose shown result is wrong where it speaks, or None,)."""
+    for i, step in enumerate(unit.unit.steps):
+        for tensor in step.outputs.values():
+            if tensor in unit.codes:
+                right = np.stack([golden[case][tensor] for case in unit.cases])
+                if ((unit.codes[tensor] != right) & ~unit.aside[tensor]).any():
+                    return (i,)
+    return (None,)
+
+
+def trial_of(program, golden, unit, depth):
+    """(place, device, aside) of the first steps of a unit, or None where the last of them is not shown."""
+    steps = unit.unit.steps[:depth + 1]
+    if not set(steps[-1].outputs.values()) & set(unit.codes):
+        return None
+    codes = {name: np.stack([golden[case][name] for case in unit.cases]) for name in outside(program, steps)}
+    return Place(program, steps, codes), unit.codes, unit.aside
+
+
+def unwritten(program, unit):
+    """Where in a result elements were never written, in words."""
+    for verdict in unit.verdicts:
+        if verdict.pack.unwritten:
+            mask = unit.unwritten[verdict.tensor]
+            found = regions.holding(mask, ~mask)
+            where = f", in {found[0].name}" if found else " all of it" if mask.all() else ""
+            yield f"{verdict.tensor}: {int(mask.sum()):,} of {mask.size:,} elements are never written{where}"
 
 
 def diagnosed(pack, dump, verdict):

@@ -6,7 +6,6 @@ breaks none fits; one that explains all and breaks some fits where it acts in a 
 fits, two at a time are tried. Those that fit are told apart by an input, where one is found (separate.py).
 """
 from dataclasses import dataclass, field
-from itertools import combinations
 from time import perf_counter
 
 import numpy as np
@@ -14,12 +13,12 @@ import numpy as np
 from refq.errors import RefqError
 from refq.vectors.mutants import layouts, of_run, regions
 from refq.vectors.place import Place, by_kernel, by_spec
-from refq.vectors.sample import sample
+from refq.vectors.sample import Cases, sample
 from refq.vectors.separate import separate, separation
 
 KINDS = ("field", "slip", "row", "unit", "storage", "term", "geometry", "layout", "site")
-PAIRS, PARTIAL, SHOWN = 24, 3, 3
-PATIENCE = 5
+LEADS, PARTIAL, SHOWN = 12, 3, 3
+PATIENCE = 6
 """Seconds for two mutants at a time."""
 FEW = 4
 """Fewer differences than this are too few to be sure of a cause."""
@@ -97,17 +96,18 @@ class Diagnosis:
         yield from (f"  {note}" for note in self.notes)
 
 
-def diagnose(places, devices):
+def diagnose(places, devices, aside=None):
     """The Diagnosis of what a device gave. `places`: a Place, or several of the same operations and rows that one device
-    did; `devices`: for each, tensor to codes (cases *shape) of its results. A cause has to fit in all of them."""
+    did; `devices`: for each, tensor to codes (cases *shape) of its results; `aside`: for each, tensor to the elements
+    that were not written, or not twice the same: they speak for nothing. A cause has to fit in all of them."""
     places, devices = ([places], [devices]) if isinstance(places, Place) else (places, devices)
-    inquiry = Inquiry([Trial(place, device) for place, device in zip(places, devices)])
+    inquiry = Inquiry([Trial(*three) for three in zip(places, devices, aside or [{}] * len(places))])
     first = next((t for t in inquiry.trials if t.wrong.any()), inquiry.trials[0])
     mutants = inquiry.mutants()
     for mutant in mutants:
         inquiry.single(mutant)
     if not inquiry.causes:
-        inquiry.pairs()
+        inquiry.pairs(mutants)
     causes = sorted(inquiry.causes, key=simplicity)
     notes = [] if inquiry.shows else ["no mistake that refq knows changes anything on this data: record vectors that show them"]
     return Diagnosis(first.place.steps[causes[0].mutants[0].place if causes else -1].name, first.name, inquiry.wrong,
@@ -124,18 +124,20 @@ def simplicity(cause):
 class Trial:
     """What a device gave of one tensor at one place: `got`, beside the `truth`; with a sample of both."""
 
-    def __init__(self, place, device):
+    def __init__(self, place, device, aside):
         self.place = place
         self.name = next((t for t in place.results if t in device and (device[t] != place.truth[t]).any()), place.results[0])
-        self.got, self.truth = device[self.name], place.truth[self.name]
+        self.truth, self.judged = place.truth[self.name], ~aside.get(self.name, np.zeros((), bool))
+        self.got = np.where(self.judged, device[self.name], self.truth)
         self.wrong = self.got != self.truth
         self.small = sample(place, self.wrong)
-        self.expected, self.given = self.small.of(self.truth), self.small.of(self.got)
+        self.few = Cases(place, np.flatnonzero(self.wrong.reshape(len(self.wrong), -1).any(1))[:2])
+        self.judged = np.broadcast_to(self.judged, self.truth.shape)
 
-    def sampled(self, mutants):
+    def sampled(self, mutants, sample):
         """The sample's elements under mutants, or None where the mistake cannot be made here."""
         try:
-            return self.small.run(mutants)
+            return sample.run(mutants)
         except IMPOSSIBLE:
             return None
 
@@ -148,7 +150,7 @@ class Trial:
 
     def weighed(self, result):
         """What a result explains, and what it would have broken: bool arrays."""
-        return self.wrong & (result == self.got), ~self.wrong & (result != self.truth)
+        return self.wrong & (result == self.got), self.judged & ~self.wrong & (result != self.truth)
 
 
 class Inquiry:
@@ -160,7 +162,7 @@ class Inquiry:
     def __init__(self, trials):
         self.trials, self.causes, self.hopeful, self.shows = trials, [], [], False
         self.wrong = sum(int(t.wrong.sum()) for t in trials)
-        self.equal = sum(int((~t.wrong).sum()) for t in trials)
+        self.equal = sum(int((t.judged & ~t.wrong).sum()) for t in trials)
 
     def mutants(self):
         """Every mutant of the runs; of the layouts, those that all of them have."""
@@ -170,20 +172,20 @@ class Inquiry:
                 *(m for m in layouts.mutants(first) if all(m.name in c for c in common))]
 
     def single(self, mutant):
-        """One mutant: local ones go to the samples first, the others are run on everything, by the kernels."""
-        if mutant.local:
-            results = [t.sampled((mutant,)) for t in self.trials]
-            if any(r is None for r in results) or not self.note(mutant, results, [(t.expected, t.given) for t in self.trials]):
-                return
-        results = [t.everywhere((mutant,)) for t in self.trials]
-        if mutant.local or self.note(mutant, results, [(t.truth, t.got) for t in self.trials]):
-            self.admit((mutant,), results)
+        """One mutant: on the samples first (elements where it is local, else cases), and on everything if it may fit."""
+        samples = [t.small if mutant.local else t.few for t in self.trials]
+        results = [t.sampled((mutant,), sample) for t, sample in zip(self.trials, samples)]
+        known = [[sample.of(array) for array in (t.truth, t.got, t.judged)] for t, sample in zip(self.trials, samples)]
+        if all(r is None for r in results) or not self.note(mutant, results, known):
+            return
+        self.admit((mutant,), [t.everywhere((mutant,)) for t in self.trials])
 
     def note(self, mutant, results, known):
         """Does the mutant explain every difference there? Keeps it in mind where it explains some."""
         explained = broken = count = 0
-        for result, (truth, got) in zip(results, known):
-            changes, wrong = result != truth, got != truth
+        for result, (truth, got, judged) in zip(results, known):
+            result = truth if result is None else result
+            changes, wrong = judged & (result != truth), got != truth
             self.shows |= bool(changes.any())
             explained += np.count_nonzero(wrong & (result == got))
             broken += np.count_nonzero(~wrong & changes)
@@ -217,19 +219,23 @@ class Inquiry:
     def best(self):
         return [m for _, m in sorted(self.hopeful, key=lambda pair: (-pair[0], pair[1].name))]
 
-    def pairs(self):
-        """Two mutants at a time, of those that alone explain something."""
-        begun = perf_counter()
-        for a, b in combinations([m for m in self.best() if not m.whole][:PAIRS], 2):
-            if perf_counter() - begun > PATIENCE:
-                break
-            if a.local and b.local and not all(self.agrees(t, t.sampled((a, b))) for t in self.trials):
-                continue
-            self.admit((a, b), [t.everywhere((a, b)) for t in self.trials])
+    def pairs(self, mutants):
+        """Two mutants at a time: one that alone explains something, and any other."""
+        begun, seen = perf_counter(), set()
+        for a in [m for m in self.best() if not m.whole][:LEADS]:
+            for b in mutants:
+                if perf_counter() - begun > PATIENCE:
+                    return
+                if b.whole or a is b or (b, a) in seen:
+                    continue
+                seen.add((a, b))
+                if all(self.agrees(t, t.small if a.local and b.local else t.few, (a, b)) for t in self.trials):
+                    self.admit((a, b), [t.everywhere((a, b)) for t in self.trials])
 
-    def agrees(self, trial, result):
+    def agrees(self, trial, sample, mutants):
         """Is every difference of the sample explained?"""
-        return result is not None and not (result != trial.given)[trial.given != trial.expected].any()
+        result, got, truth = trial.sampled(mutants, sample), sample.of(trial.got), sample.of(trial.truth)
+        return result is not None and not (result != got)[got != truth].any()
 
     def nearest(self):
         """The Causes of the mutants that come nearest, though they do not fit."""

@@ -6,7 +6,7 @@ sample is one of whole cases.
 import numpy as np
 
 from refq import ops
-from refq.vectors.place import Place, by_spec
+from refq.vectors.place import Place, by_kernel, by_spec
 
 ROWS, COLUMNS, ELEMENTS = 12, 24, 8192
 
@@ -16,18 +16,20 @@ def sample(place, wrong):
     if regular(place):
         return Cut(place, wrong)
     cases = np.flatnonzero(wrong.reshape(len(wrong), -1).any(1))[:2]
-    return Cases(place, cases if len(cases) else np.arange(1))
+    return Cases(place, cases)
 
 
 class Cases:
-    """Whole cases of a place."""
+    """Whole cases of a place; the first where none is named."""
 
     def __init__(self, place, cases):
-        self.chosen = cases
+        self.chosen = cases = cases if len(cases) else np.arange(1)
         self.place = Place(place.program, place.steps, {name: codes[cases] for name, codes in place.codes.items()})
 
     def run(self, mutants):
-        return self.place.run(mutants)[self.place.results[0]].reshape(-1)
+        """The elements of the result under these mutants, as one axis."""
+        by = by_spec if all(m.local for m in mutants) else by_kernel
+        return self.place.run(mutants, by)[self.place.results[0]].reshape(-1)
 
     def of(self, array):
         """The elements of the result (cases *shape) that the sample has."""

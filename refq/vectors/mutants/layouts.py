@@ -27,7 +27,7 @@ def mixed_up(trials):
                 found = where_from(np.moveaxis(t.truth, axis, 0), np.moveaxis(t.got, axis, 0))
                 if found is None:
                     break
-                maps[id(t.place)] = found
+                maps[t.place.name] = found
         else:
             moved_ones = [(i, int(j)) for m in maps.values() for i, j in enumerate(m) if i != j]
             if moved_ones:
@@ -53,7 +53,7 @@ def taken(axis, maps):
     def function(place):
         name = place.results[0]
         truth = place.truth[name]
-        return {**place.truth, name: truth.take(maps[id(place)], axis) if id(place) in maps else truth}
+        return {**place.truth, name: truth.take(maps[place.name], axis) if place.name in maps else truth}
     return function
 
 

@@ -1,9 +1,11 @@
 """Unit mutants: what goes wrong between the steps of a run: one is left out, done twice, or done in the wrong order."""
+from dataclasses import replace
+
 import numpy as np
 
-from refq.ints.sites import unwatched
+from refq.ints.width import I32
 from refq.vectors.mutants import Mutant
-from refq.vectors.place import by_kernel
+from refq.vectors.place import by_kernel, by_spec
 
 
 def mutants(program, run):
@@ -19,7 +21,11 @@ def mutants(program, run):
                 yield whole(i, f"unit: {following.op} before {step.op}", f"{following.op} comes before {step.op}", swapped(i))
             if "bias" in step.inputs and step.inputs["bias"] in program.constants and follows(step, following):
                 yield whole(i, "unit: bias after the rescale", f"the bias joins behind {following.op}, not before it",
-                            bias_behind(i))
+                            bias_behind(i, following.row))
+                if hasattr(following.row, "out") and following.row.out.bits < 32:
+                    yield whole(i, "unit: bias after the rounding",
+                                f"the bias joins behind the rounding of {following.op}, before its clip",
+                                bias_behind(i, replace(following.row, out=I32)))
     if len(run) > 1:
         yield whole(0, "unit: result of the previous case", "each case gets the result of the case before", previous)
 
@@ -81,16 +87,15 @@ def swapped(i):
     return function
 
 
-def bias_behind(i):
-    """The sum without its bias is rescaled; then the bias is added and saturated."""
+def bias_behind(i, row):
+    """The sum without its bias is rescaled under `row`; then the bias is added and saturated."""
     def function(place):
         step, behind = place.steps[i], place.steps[i + 1]
         operands = place.operands(i)
         acc = by_kernel(step.op, step.row)({**operands, "bias": np.zeros_like(operands["bias"])})[next(iter(step.outputs))]
         name, declared = next(iter(behind.row.gives.items()))
         taken = place.operands(i + 1)
-        y = by_kernel(behind.op, behind.row)({**taken, main(place, i + 1): acc.reshape(taken[main(place, i + 1)].shape)},
-                                             at=unwatched)[name]
+        y = by_spec(behind.op, row)({**taken, main(place, i + 1): acc.reshape(taken[main(place, i + 1)].shape)})[name]
         return place.go_on(i + 1, {name: declared.width.clip(y.astype(np.int64) + operands["bias"])})
     return function
 

@@ -1,0 +1,82 @@
+"""Lane mutants: two neighbouring channels share a machine word, and it is packed, drained or taken apart wrongly.
+
+Kernels of codes of at most 4 bits put the weights of two channels into one word (refq/ints/lanes.py) and add up products of
+both at once. What they then do wrong shows in both channels, and only where a field is full or borrows.
+"""
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints.lanes import Lanes
+from refq.ints.width import U32
+
+FIELD, MOST = 16, 4
+
+
+def mutants(step):
+    """(kind, name, phrase, local, wrap) for sums of products of weights of at most 4 bits; none for other operations."""
+    takes = step.row.takes
+    if not {"x", "w", "zx", "zw"} <= set(takes) or takes["w"].width.bits > MOST or takes["w"].names != ("m", "k"):
+        return
+    x, w = takes["x"].width, takes["w"].width
+    try:
+        lanes = Lanes(U32, 2, FIELD, "borrow", (w.lo, w.hi), (x.lo, x.hi))
+    except IllFormed:
+        return
+    right = {"pack": lanes.pack, "drain": drained, "after": lanes.drain, "kept": False}
+    ways = {f"drained after {d}": (f"two channels share a word that is drained after {d} products, not {lanes.drain}", {"after": d})
+            for d in (lanes.drain + 1, 256, 291, 512, 1 << 30) if d > lanes.drain}
+    ways |= {
+        "not cleared after a drain": ("a word of two channels is drained and goes on with what it held", {"kept": True}),
+        "last drain lost": ("what is left in a word of two channels at the end is not drained", {"last": False}),
+        "borrow forgotten": ("the high one of two channels in a word does not get the borrow of the low one back",
+                             {"drain": lambda word: (low(word), high(word, 0))}),
+        "borrow given twice": ("the high one of two channels in a word gets the borrow of the low one back twice",
+                               {"drain": lambda word: (low(word), high(word, 2))}),
+        "low field unsigned": ("the low one of two channels in a word is read unsigned",
+                               {"drain": lambda word: (word & 0xFFFF, high(word, 1))}),
+        "high field unsigned": ("the high one of two channels in a word is read unsigned",
+                                {"drain": lambda word: (low(word), (word >> FIELD) + (word >> FIELD - 1 & 1) & 0xFFFF)}),
+        "sign masked when packed": ("the low weight of a word is masked to its field, so it never borrows, and the repair adds one",
+                                    {"pack": lambda codes: U32.wrap((codes[..., 0] & 0xFFFF) + (codes[..., 1] << FIELD))}),
+        "bias of weights not taken off": (f"weights are packed plus {-w.lo}, which is never taken off",
+                                          {"pack": lambda codes: lanes.pack(codes - w.lo)}),
+        "weights of two channels exchanged": ("the weights of two neighbouring channels are packed in the other order",
+                                              {"pack": lambda codes: lanes.pack(codes[..., ::-1])}),
+    }
+    for name, (phrase, change) in ways.items():
+        yield "term", f"lanes: {name}", phrase, False, packed({"last": True, **right, **change})
+
+
+def low(word):
+    return (word & 0xFFFF ^ 0x8000) - 0x8000
+
+
+def high(word, borrows):
+    return low((word >> FIELD) + borrows * (word >> FIELD - 1 & 1))
+
+
+def drained(word):
+    return low(word), high(word, 1)
+
+
+def packed(way):
+    """The sums of pairs of channels in words, on top of what zero points and bias make without any products."""
+    def wrap(run):
+        def altered(operands, **how):
+            x, w = operands["x"], operands["w"].astype(np.int64)
+            bare = run({**operands, "x": x[:, :0], "w": operands["w"][:, :0]}, **how)["acc"].astype(np.int64)
+            x = x.astype(np.int64) - operands["zx"]
+            paired = np.concatenate([w, w[-1:]]) if len(w) % 2 else w
+            words = way["pack"](paired.reshape(-1, 2, w.shape[1]).swapaxes(1, 2))             # (pairs k)
+            sums = np.zeros((len(x), len(words), 2), np.int64)
+            word, filled = np.zeros((len(x), len(words)), np.int64), 0
+            for k in range(x.shape[1]):
+                word, filled = U32.wrap(word + x[:, k, None] * words[:, k]), filled + 1
+                if filled == way["after"]:
+                    sums += np.stack(way["drain"](word), -1)
+                    word, filled = word * way["kept"], 0
+            if way["last"] or x.shape[1] < way["after"]:
+                sums += np.stack(way["drain"](word), -1)
+            return {"acc": bare + sums.reshape(len(x), -1)[:, :len(w)]}
+        return altered
+    return wrap
