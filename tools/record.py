@@ -1,23 +1,39 @@
-"""Write what is kept of recorded runs: the embedded network's grids, and the hashes of its packs.
+"""Write what is kept of recorded runs: the embedded network's grids, the hashes of its packs, and the golden packs of vectors.
 
-    python tools/record.py            refq/embedded/grids.json and golden/hashes.json
-    python tools/record.py --check    says what would change, and ends with status 1 where something would
+    python tools/record.py               refq/embedded/grids.json, golden/*/ and golden/hashes.json
+    python tools/record.py --check       says what would change, and ends with status 1 where something would
+    python tools/record.py --table       the mutation scores of the golden packs, as a table
+    python tools/record.py --only NAME   only the golden pack NAME, drawn anew
 
-Nothing here is edited by hand. A hash that changes is explained in the commit that changes it.
+Nothing here is edited by hand. A hash that changes is explained in the commit that changes it; `--check` says pack,
+tensor and code. A golden pack is drawn once and checked by making its configurations again from their seed and running
+them by kernels and specs, which have to agree.
 """
 import json
+import shutil
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
+
+import numpy as np
 
 from refq import dialects, embedded, recipes
 from refq.graph.calibrate import choose, observe
 from refq.graph.quantize import quantize
 from refq.load.network import load
+from refq.vectors.draw import again, draw
+from refq.vectors.pack import read
 from refq.vectors.record import record
 
 ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "golden"
 CASES = 4
+UNITS = (("matmul+rescale", "tflite"), ("matmul+rescale", "tosa"), ("conv2d+rescale", "tflite"), ("softmax+rescale", "ivit"))
+"""What real kernels are: several steps as one."""
+BUDGETS = {"batch_matmul": 40960, "mean": 24576, "conv2d": 40960, "add": 24576, "ilayernorm": 32768, "shiftgelu": 24576,
+           "shiftmax": 24576, "matmul+rescale": 49152, "conv2d+rescale": 49152}
+"""Bytes of codes where 16 KiB hold too few long sums, or too few constants."""
 
 
 def grids():
@@ -44,21 +60,144 @@ def hashes():
     return made
 
 
+def wanted():
+    """Name of a golden pack to (chain, dialect): every operation under every distinct row, and some units."""
+    found = {}
+    for dialect in dialects.names():
+        for role, part in dialects.load(dialect).roles.items():
+            found.setdefault(named(part.op, part.row), (role, dialect))
+    return found | {f"{chain.replace('+', '-')}-{dialect}": (chain, dialect) for chain, dialect in UNITS}
+
+
+def named(op, row):
+    """A folder's name: the operation, and what its row says that is not usual."""
+    said = []
+    for f in fields(row):
+        value = getattr(row, f.name)
+        if value != f.default:
+            said.append(str(value) if isinstance(value, str) else f"{f.name}_{value}".lower())
+    return "-".join((op, *said))
+
+
+def drawn(chain, dialect, out):
+    """Draw vectors and record them as a golden pack in the folder `out`."""
+    roles = dialects.load(dialect).roles
+    vectors = draw(chain, dialect, budget=BUDGETS.get(roles[chain].op if chain in roles else chain, 16384))
+    if out.exists():
+        shutil.rmtree(out)
+    return record(vectors.program, vectors.inputs, out, vectors.cases, about=vectors.about)
+
+
+def reproduced(name, folder):
+    """The golden pack `name` made again from its seed, by kernels and specs, in the folder `folder`."""
+    old = read(GOLDEN / name)
+    how = old.manifest["about"]["vectors"]
+    program, inputs = again(how["chain"], how["dialect"], how["configurations"], how["shape"] or None, how["seed"])
+    return record(program, inputs, folder / name, old.cases)
+
+
+def drift(old, new):
+    """Lines that say what changed between two packs of one name: tensor, and the first code."""
+    gone = [n for n in old.program.tensors if n not in new.program.tensors]
+    if gone or len(old.program.tensors) != len(new.program.tensors):
+        return [f"other tensors: {len(gone)} are gone, {len(new.program.tensors)} in all"]
+    lines = [f"step {a.name}: row {a.row} became {b.row}" for a, b in zip(old.program.steps, new.program.steps) if a.row != b.row]
+    lines += [changed(n, np.asarray(c), np.asarray(new.program.constants[n])) for n, c in old.program.constants.items()
+              if n in new.program.constants and not np.array_equal(c, new.program.constants[n])]
+    for i in range(min(old.cases, new.cases)):
+        before, after = old.case(i), new.case(i)
+        lines += [f"case {i}, {changed(n, before[n], after[n])}" for n in old.recorded if not np.array_equal(before[n], after[n])]
+    return lines or ["operations or rows only"]
+
+
+def changed(name, old, new):
+    if old.shape != new.shape:
+        return f"tensor {name}: shape {old.shape} became {new.shape}"
+    where = np.argwhere(old != new)
+    at = tuple(where[0].tolist())
+    return f"tensor {name}: {len(where)} of {old.size} codes changed, the first at {at}: {old[at]} became {new[at]}"
+
+
+def check_packs(kept):
+    """One line for everything about the golden packs that is not as golden/hashes.json says."""
+    lines, names = [], wanted()
+    there = {p.name for p in GOLDEN.iterdir() if p.is_dir()}
+    lines += [f"golden/{name}: is missing" for name in names if name not in there]
+    lines += [f"golden/{name}: no operation and row of the dialects" for name in sorted(there - set(names))]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sorted(there & set(names)):
+            old = read(GOLDEN / name)
+            old.check()
+            new = reproduced(name, Path(folder))
+            if old.hash != kept.get(f"vectors {name}"):
+                lines.append(f"golden/{name}: its hash is not the one in golden/hashes.json")
+            if new.hash != old.hash:
+                lines += [f"golden/{name}: {line}" for line in drift(old, new)[:8]]
+    return lines
+
+
+def write_packs(only=None):
+    """Draw the golden packs anew (or the one named); gives their hashes."""
+    made = {}
+    for name, (chain, dialect) in wanted().items():
+        if only in (None, name):
+            pack = drawn(chain, dialect, GOLDEN / name)
+            made[f"vectors {name}"] = pack.hash
+            print(line(name, pack.manifest["about"]), flush=True)
+    for folder in GOLDEN.iterdir():
+        if folder.is_dir() and folder.name not in wanted():
+            shutil.rmtree(folder)
+    return made
+
+
+def line(name, about):
+    """A row of the table."""
+    how, s = about["vectors"], about["mutation_score"]
+    b = s["bugs"]
+    bugs, everywhere = b["mutants"] - b["equivalent"], s["mutants"] - s["equivalent"]
+    return (f"| `{name}` | {how['bytes']:,} | {b['killed']} of {bugs} | {b['equivalent']} | {b['survivors']} "
+            f"| {s['killed']:,} of {everywhere:,} |")
+
+
+def table():
+    head = ["| golden pack | bytes of codes | bugs killed | proved equivalent | unseen | killed, region by region |",
+            "|---|---|---|---|---|---|"]
+    return "\n".join(head + [line(p.name, read(p).manifest["about"]) for p in sorted(GOLDEN.iterdir()) if p.is_dir()])
+
+
 def text(value):
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
+def check():
+    """What `--check` says: one line for each thing that would change."""
+    kept = json.loads((GOLDEN / "hashes.json").read_text())
+    lines = check_packs(kept)
+    if (ROOT / "refq/embedded/grids.json").read_text() != text(grids()):
+        lines.append("refq/embedded/grids.json changed")
+    for name, value in hashes().items():
+        if kept.get(name) != value:
+            lines.append(f"golden/hashes.json: {name} changed")
+    return lines
+
+
 def main(arguments):
-    changed = []
-    for path, make in ((ROOT / "refq/embedded/grids.json", grids), (ROOT / "golden/hashes.json", hashes)):
-        new = text(make())
-        if not path.exists() or path.read_text() != new:
-            changed.append(str(path.relative_to(ROOT)))
-            if arguments != ["--check"]:
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(new)
-    print("\n".join(f"{path} changed" for path in changed) or "nothing changed")
-    return 1 if changed and arguments == ["--check"] else 0
+    if arguments == ["--table"]:
+        print(table())
+        return 0
+    if arguments == ["--check"]:
+        lines = check()
+        print("\n".join(lines) or "nothing changed")
+        return 1 if lines else 0
+    GOLDEN.mkdir(exist_ok=True)
+    path = GOLDEN / "hashes.json"
+    if arguments[:1] == ["--only"]:
+        made = json.loads(path.read_text()) | write_packs(arguments[1])
+    else:
+        (ROOT / "refq/embedded/grids.json").write_text(text(grids()))
+        made = hashes() | write_packs()
+    path.write_text(text(made))
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ PATIENCE = 6
 """Seconds for two mutants at a time."""
 FEW = 4
 """Fewer differences than this are too few to be sure of a cause."""
+MANY = 16
+"""Differences that a region of odd tiles has to explain."""
 IMPOSSIBLE = (RefqError, ValueError, OverflowError, ZeroDivisionError, IndexError, KeyError)
 """What a run raises where a mistake cannot be made with these operands."""
 
@@ -118,7 +120,7 @@ def diagnose(places, devices, aside=None):
 def simplicity(cause):
     """Fewer mutants, everywhere before some place, and the kinds in the order in which people make them."""
     first = cause.mutants[0]
-    return len(cause.mutants), bool(cause.where), KINDS.index(first.kind), first.name
+    return len(cause.mutants), bool(cause.where), KINDS.index(first.kind), not first.name.endswith("=none"), first.name
 
 
 class Trial:
@@ -207,14 +209,26 @@ class Inquiry:
             return Cause(mutants, None if broken else "", explained, self.wrong - explained, broken)
         candidates = (r for f in found if f[1].any() or f[0].any() for r in regions.holding(*f))
         region = next((r for r in candidates if all(regions.holds(r, *f) for f in found)), None)
-        where = region.name if region else self.some_places(found)
+        where = region.name if region else self.some_places(found) or self.some_tiles(found)
         return Cause(mutants, where, explained, 0, broken if where is None else 0)
 
     def some_places(self, found):
         """The names of the places that a mistake explains, where it spares nothing in them; None where it does."""
         touched = [t.place.name for t, f in zip(self.trials, found) if f[0].any()]
-        clean = not any(f[0].any() and f[1].any() for f in found) and len(touched) > 1
+        clean = not any(f[0].any() and f[1].any() for f in found) and len(self.trials) > 1
         return f"{', '.join(touched)} only" if clean else None
+
+    def some_tiles(self, found):
+        """The tiles that a mistake explains, where each is wholly in or out, at every place; None where they are not."""
+        touched = [(t, f) for t, f in zip(self.trials, found) if f[0].any()]
+        if sum(int(f[0].sum()) for _, f in touched) < MANY:
+            return None
+        for size in regions.GRIDS:
+            made = [next(regions.tiles(*f, (size,)), None) if f[1].any() else regions.everywhere for _, f in touched]
+            if all(made):
+                first = next(r for r in made if r is not regions.everywhere)
+                return first.name
+        return None
 
     def best(self):
         return [m for _, m in sorted(self.hopeful, key=lambda pair: (-pair[0], pair[1].name))]

@@ -11,6 +11,13 @@ tensors, and hold codes in the container of the tensor's width (i4 codes as int8
 Where a tensor's name holds a slash, a folder or a dot may stand for it. With a pack of one case the leading axis may be
 left out. A tensor of a case is shown once, and at least one that is not an input of the network. An array that is no
 tensor of a case is refused, since it would not be judged.
+
+A folder with the index.json of `refq export` is read as that says. NAME.unknown beside 0000/NAME is a mask: where it is
+not 0 a simulator showed x or z. Such a code is wrong, whatever the pack holds; it is given as the pack's with the top
+bit turned.
+
+STEP.acc@k=32 holds the partial sums of a step after every 32 products (watch.py); `partials` has a loader of each, by Watch
+and case (None: all cases).
 """
 import os
 import re
@@ -22,6 +29,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from refq.errors import Corrupt, IllFormed, nearest
+from refq.vectors import imported, watch
 from refq.vectors.manifest import shortened
 
 ENDINGS = (".npy", ".npz", ".safetensors")
@@ -36,7 +44,8 @@ class Dump:
         if not isinstance(against, (dict, str, os.PathLike)):
             raise IllFormed(f"a dump is {shortened(repr(against))}; it is a folder, a file, or a dict of arrays")
         self.pack, self.where = pack, "the arrays given" if isinstance(against, dict) else str(against)
-        self.whole, self.single, self.unknown, self.places = {}, {}, [], {}
+        self.whole, self.single, self.unknown, self.places, self.masks = {}, {}, [], {}, {}
+        self.partials = {}
         dotted = {}
         for name in pack.recorded:
             dotted.setdefault(name.replace("/", "."), []).append(name)
@@ -45,14 +54,19 @@ class Dump:
             self.place(key, place, load)
         if self.unknown:
             self.refuse_unknown()
-        if not self.names:
+        if not (self.names or self.partials):
             raise self.shows_none()
-        if not any(name in pack.steps for name in self.names):
+        if not self.partials and not any(name in pack.steps for name in self.names):
             raise IllFormed(f"{self.where}: shows only what the network is given ({', '.join(sorted(self.names))}), and "
                             "no result of any step; dump what the device computes")
 
     def place(self, key, place, load):
         """Sort in one array: its key says the tensor, and perhaps the case."""
+        if watch.MARK in key:
+            meant, case = watch.shown(key, self.pack)
+            self.once(meant.name, case, place)
+            self.partials[meant, case] = load
+            return
         name = self.name(key)
         if name:
             self.once(name, None, place)
@@ -60,6 +74,10 @@ class Dump:
             return
         case, _, rest = key.partition("/")
         name = self.name(rest)
+        masked = not name and rest.endswith(imported.UNKNOWN) and self.name(rest.removesuffix(imported.UNKNOWN))
+        if masked and CASE.fullmatch(case) and int(case) < self.pack.cases:
+            self.masks[masked, int(case)] = load
+            return
         if not CASE.fullmatch(case) or not name:
             self.unknown.append(key)
         elif int(case) >= self.pack.cases:
@@ -129,7 +147,27 @@ class Dump:
             axis = "" if (name, i) in self.single else f": the first axis is the case ({cases} case{'s' * (cases > 1)})"
             raise IllFormed(f"{self.where}: tensor {name!r} has shape {array.shape}; the pack has "
                             f"{' or '.join(str(s) for s in allowed)}{axis}")
-        return np.asarray(array[allowed[array.shape]], tensor.width.dtype, order="C")
+        codes = np.asarray(array[allowed[array.shape]], tensor.width.dtype, order="C")
+        if (lost := self.lost(name, i)) is None:
+            return codes
+        golden = self.pack.case(i)[name]
+        turned = tensor.width.wrap(golden.astype(np.int64) ^ np.int64(1) << np.int64(tensor.width.bits - 1))
+        return np.where(lost, turned.astype(codes.dtype), codes)
+
+    def lost(self, name, i):
+        """Which codes of a tensor are unknown, or None; raises IllFormed for a mask of another shape."""
+        mask = self.masks[name, i]() if (name, i) in self.masks else None
+        if mask is not None and mask.shape != self.pack.program.tensors[name].shape:
+            raise IllFormed(f"{self.where}: {name}{imported.UNKNOWN} has shape {mask.shape}; it is a mask of the tensor's shape")
+        return mask
+
+    def notes(self):
+        """A sentence for each tensor that has unknown codes."""
+        counts = {}
+        for name, i in self.masks:
+            lost = self.lost(name, i)
+            counts[name] = counts.get(name, 0) + (0 if lost is None else int(np.count_nonzero(lost)))
+        return [f"{count} codes of {name} are unknown (x or z): they count as wrong" for name, count in counts.items() if count]
 
     def before(self, name, dtype):
         """The end of a sentence: the tensor that `name`, being of that dtype, may have been meant to be."""
@@ -149,6 +187,8 @@ def sources(against):
                             "pack's tensors")
         return [(name, repr(name), partial(np.asarray, array)) for name, array in against.items()]
     path = Path(against)
+    if (path / imported.INDEX).is_file():
+        return imported.sources(path)
     if (path / "manifest.json").is_file() and (path / "cases").is_dir():
         path = path / "cases"
     if path.is_dir():

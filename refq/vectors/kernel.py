@@ -1,136 +1,95 @@
-"""Somebody's kernel, judged by a golden pack: it is called, in a process of its own, on the inputs of every case.
+"""Somebody's kernel, judged by a golden pack: it is called on the inputs of every case, in a process of its own.
 
-Every case runs twice: results are filled with 0xAA before the first call and, from the last case to the first, with
-0x55 before the second. A result that is not the same both times was not written, or depends on what was there before;
-either is wrong.
+How often and in which order, and what is told apart where results are not the same each time: judge.py.
 """
-import json
-import subprocess
-import sys
-from os import environ, pathsep
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
-from refq.errors import IllFormed, RefqError
-from refq.vectors import worker
-from refq.vectors.arguments import bound
+from refq.errors import RefqError
+from refq.vectors import process
+from refq.vectors.judge import judge, nothing_judged
+from refq.vectors.kernel_files import Command
+from refq.vectors.kernel_library import Library
 from refq.vectors.kernel_toml import read_toml
 from refq.vectors.pack import Pack, read
-from refq.vectors.report import Report, Tally, Verdict, admit_tolerance
+from refq.vectors.report import Report, admit_tolerance
 from refq.vectors.units import units
+
+LONGEST_BUILD = 600                     # seconds
 
 
 def verify_kernel(pack, toml, tolerance=0, progress=None):
     """The Report of a kernel against a pack: every unit that kernel.toml names, on the inputs of every case.
 
     `pack`: a Pack or its folder; `toml`: the kernel.toml; `tolerance`: as in verify; `progress(done)` is told
-    of every unit judged.
+    of every unit judged. A case on which the kernel crashes, runs too long, writes outside its results or returns
+    something other than success is one of the report's `faults`; the others are judged.
 
     Raises IllFormed for a kernel.toml that cannot be meant or that leaves out a result, RefqError (one sentence) where
-    the library cannot be built, loaded or called, crashes, writes outside its results, runs too long, or returns
-    something other than 0.
+    the kernel cannot be built, loaded or run at all, or no case of any unit could be judged.
     """
     admit_tolerance(tolerance)
-    pack = pack if isinstance(pack, Pack) else read(pack)
-    kernel = read_toml(toml)
-    places = units(pack.program, kernel.unit, str(kernel.path))
-    if kernel.build:
-        build(kernel)
-    if not kernel.library.is_file():
-        raise RefqError(f"{kernel.path}: library {kernel.library} does not exist; build it, or add a build command")
-    touched = {t for unit in places for s in unit.steps for t in (s.inputs | s.outputs).values()}
-    golden = [{name: codes for name, codes in pack.case(i).items() if name in touched} for i in range(pack.cases)]
-    verdicts = []
-    for done, unit in enumerate(places, 1):
-        verdicts += judge(golden, kernel, unit, tolerance)
+    pack, judged = pack if isinstance(pack, Pack) else read(pack), []
+    for done, unit in enumerate(each_judged(pack, toml, tolerance), 1):
+        judged.append(unit)
         if progress:
             progress(done)
-    return Report(pack.hash, f"{kernel.prototype.name} of {kernel.path}", pack.cases, tolerance, verdicts)
+    kernel = read_toml(toml)
+    return nothing_judged(report_of(pack, f"{kernel.prototype.name} of {kernel.path}", tolerance, judged))
+
+
+def each_judged(pack, toml, tolerance=0):
+    """Yields the Judged (judge.py) of every unit that kernel.toml names, in program order; raises as verify_kernel does."""
+    kernel = read_toml(toml)
+    places = units(pack.program, kernel.unit, str(kernel.path))
+    prepare(kernel)
+    golden = cases_of(pack, places)
+    for unit in places:
+        with TemporaryDirectory(prefix="refq-kernel-") as folder:
+            yield judge(golden, device(kernel, unit, golden, Path(folder)), unit, tolerance)
+
+
+def device(kernel, unit, golden, folder):
+    """What `judge` asks: a kernel on the cases of a unit. `folder`: an empty one, for as long as it is asked."""
+    return (Command if kernel.command else Library)(kernel, unit, golden, folder)
+
+
+def cases_of(pack, places):
+    """Of each case, the tensors that some units touch: name to codes."""
+    touched = {t for unit in places for s in unit.steps for t in (s.inputs | s.outputs).values()}
+    return [{name: codes for name, codes in pack.case(i).items() if name in touched} for i in range(pack.cases)]
+
+
+def report_of(pack, against, tolerance, judged):
+    """The Report of some units that were judged, with the causes of what is wrong."""
+    report = Report(pack.hash, against, pack.cases, tolerance, [v for unit in judged for v in unit.verdicts],
+                    faults=[sentence for unit in judged for sentence in unit.faults])
+    if report.wrong:
+        from refq.vectors.causes import of_units  # here: a kernel that is right needs no mutants
+        report.diagnoses, notes = of_units(pack.program, cases_of(pack, [unit.unit for unit in judged]), judged)
+        report.notes += notes
+    return report
+
+
+def prepare(kernel):
+    """Build the kernel where kernel.toml says how; raises RefqError where that fails, or leaves no library."""
+    if kernel.build:
+        build(kernel)
+    if kernel.library and not kernel.library.is_file():
+        raise RefqError(f"{kernel.path}: library {kernel.library} does not exist; build it, or add a build command")
 
 
 def build(kernel):
     """Run the build command in the folder of kernel.toml."""
     command = " ".join(kernel.build)
     try:
-        done = subprocess.run(kernel.build, cwd=kernel.path.parent, capture_output=True, text=True, errors="replace",
-                              timeout=600)
+        ended = process.run(kernel.build, LONGEST_BUILD, cwd=kernel.path.parent)
     except OSError as e:
         raise RefqError(f"{kernel.path}: {kernel.build[0]!r} cannot be run ({e.strerror}); install it, or mend "
                         "build") from None
-    except subprocess.TimeoutExpired:
-        raise RefqError(f"{kernel.path}: building took longer than 600 s: {command}") from None
-    if done.returncode:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    if ended.status is None:
+        raise RefqError(f"{kernel.path}: building took longer than {LONGEST_BUILD} s: {command}")
+    if ended.status:
+        said = [line for line in ended.tail.decode(errors="replace").splitlines() if line.strip()]
         fault = next((line for line in said if "error" in line), said[0] if said else "it said nothing")
-        raise RefqError(f"{kernel.path}: building failed with status {done.returncode}: {fault.strip()}")
-
-
-def judge(golden, kernel, unit, tolerance):
-    """Call the kernel twice on every case; yields a Verdict for each result of the unit that it gives."""
-    results = {}
-    with TemporaryDirectory(prefix="refq-kernel-") as folder:
-        folder = Path(folder)
-        calls = [[bound(kernel, unit, a, case, results) for a in kernel.prototype.arguments] for case in golden]
-        refuse_partial(kernel, unit, results)
-        hand_over(kernel, folder, calls)
-        run(kernel, unit, folder)
-        tallies = {name: Tally(tolerance) for name in results}
-        for i, case in enumerate(golden):
-            with np.load(folder / f"{i}.first.npz") as first, np.load(folder / f"{i}.again.npz") as again:
-                for name, (tensor, shape, order, where) in results.items():
-                    once, twice = (order.unpack(run[name], shape, where) for run in (first, again))
-                    unwritten = np.count_nonzero((once == poison(once, "first")) & (twice == poison(twice, "again")))
-                    shape = case[tensor].shape
-                    tallies[name].add(i, once.reshape(shape), case[tensor], twice.reshape(shape), unwritten)
-    for name, (tensor, *_) in results.items():
-        yield Verdict(unit.name, " + ".join(s.op for s in unit.steps), tensor, tallies[name])
-
-
-def poison(array, turn):
-    """The code that an element holds which was never written."""
-    return np.full(array.itemsize, worker.FILLS[turn], np.uint8).view(array.dtype)[0]
-
-
-def refuse_partial(kernel, unit, results):
-    """IllFormed where the kernel shows less than the unit ends in: the rest of it would pass unseen."""
-    given = {tensor for tensor, *_ in results.values()}
-    for operand, tensor in unit.steps[-1].outputs.items():
-        if tensor not in given:
-            raise IllFormed(f"{kernel.path}: {kernel.prototype.name} gives no {operand!r} ({tensor}), in which unit "
-                            f"{unit.name} ends; add an argument for it, or name only the steps that the kernel does")
-
-
-def hand_over(kernel, folder, calls):
-    """Write the job: what is the same in all cases once."""
-    first = {a.name: v for a, v in calls[0] if a.way != "out"}
-    same = {n for n in first if all(np.array_equal(dict((a.name, v) for a, v in call)[n], first[n]) for call in calls)}
-    np.savez(folder / "shared.npz", **{n: first[n] for n in same})
-    for i, call in enumerate(calls):
-        np.savez(folder / f"{i}.npz", **{a.name: v for a, v in call if a.way != "out" and a.name not in same})
-    arguments = [{"name": a.name, "dtype": a.dtype.str, "way": a.way, "size": v if a.way == "out" else 0}
-                 for a, v in calls[0]]
-    returns = kernel.prototype.returns and kernel.prototype.returns.str
-    (folder / "job.json").write_text(json.dumps({"library": str(kernel.library), "symbol": kernel.prototype.name,
-                                                 "returns": returns, "arguments": arguments, "calls": len(calls)}))
-
-
-def run(kernel, unit, folder):
-    """Run the worker on a job; raises RefqError for all that can go wrong in somebody's code."""
-    where = f"{kernel.path}: {kernel.prototype.name} on unit {unit.name}"
-    paths = pathsep.join(p for p in sys.path if p)
-    try:
-        done = subprocess.run([sys.executable, "-P", worker.__file__, str(folder)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="replace", timeout=kernel.time_limit,
-                              env=environ | {"PYTHONPATH": paths})
-    except subprocess.TimeoutExpired:
-        raise RefqError(f"{where}: ran longer than {kernel.time_limit} s; raise time_limit, or mend it") from None
-    at = f" in case {int((folder / 'at').read_text()):04d}" if (folder / "at").is_file() else ""
-    if done.returncode < 0:
-        raise RefqError(f"{where}: crashed{at} with signal {-done.returncode}; check sizes and layouts in kernel.toml")
-    if done.returncode or not (folder / "said").is_file():
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RefqError(f"{where}: ended{at} with status {done.returncode}: {last}")
-    if said := (folder / "said").read_text():
-        raise RefqError(f"{where}: {said}")
+        raise RefqError(f"{kernel.path}: building failed with status {ended.status}: {fault.strip()}")

@@ -8,7 +8,6 @@ On the left the operand's axes, in its own order; `(n N=16)` splits an axis into
 """
 import re
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -20,10 +19,11 @@ AXIS = re.compile(r"\s*(?:\(\s*(\w+)\s+(\w+)\s*=\s*(\d+)\s*\)|(\w+))")
 @dataclass(frozen=True)
 class Layout:
     """`tiles`: the inner size of each axis (1: not split); `order`: the parts, slowest first, as places among all outer
-    parts and then all inner ones."""
+    parts and then all inner ones; `names`: of the parts that have one, in that order (all others are of size 1)."""
 
     tiles: tuple
     order: tuple
+    names: tuple
 
     def grid(self, shape, where):
         """How many tiles each axis of `shape` is cut into."""
@@ -31,9 +31,10 @@ class Layout:
             raise IllFormed(f"{where}: a layout of {len(self.tiles)} axes for an operand of shape {tuple(shape)}")
         return tuple(-(-size // tile) for size, tile in zip(shape, self.tiles))
 
-    def size(self, shape, where):
-        """The elements of the device's array, padding included."""
-        return prod(self.grid(shape, where)) * prod(self.tiles)
+    def sizes(self, shape, where):
+        """Of the device's array, one for each name."""
+        split = [part for pair in zip(self.grid(shape, where), self.tiles) for part in pair]
+        return [split[p] for p in self.parts][:len(self.names)]
 
     def pack(self, array, pad, where):
         """An operand as the device keeps it, one long axis."""
@@ -43,14 +44,6 @@ class Layout:
         split = full.reshape([part for pair in zip(cut, self.tiles) for part in pair])
         return np.ascontiguousarray(split.transpose(self.parts)).reshape(-1)
 
-    def unpack(self, flat, shape, where):
-        """The operand of `shape` out of the device's array, without padding."""
-        cut = self.grid(shape, where)
-        sizes = [part for pair in zip(cut, self.tiles) for part in pair]
-        split = flat.reshape([sizes[p] for p in self.parts]).transpose(np.argsort(self.parts))
-        full = split.reshape([c * t for c, t in zip(cut, self.tiles)])
-        return np.ascontiguousarray(full[tuple(slice(size) for size in shape)])
-
     @property
     def parts(self):
         """`order` as places among outer and inner part of the first axis, of the second, and so on."""
@@ -58,8 +51,10 @@ class Layout:
         return [2 * p if p < axes else 2 * (p - axes) + 1 for p in self.order]
 
 
-def row_major(axes):
-    return Layout((1,) * axes, (*range(axes), *range(axes, 2 * axes)))
+def row_major(names):
+    """The Layout without tiles of axes so named."""
+    axes = len(names)
+    return Layout((1,) * axes, (*range(axes), *range(axes, 2 * axes)), tuple(names))
 
 
 def layout(text, where):
@@ -81,4 +76,4 @@ def layout(text, where):
         raise IllFormed(f"{where}: layout {text!r} must name each of {', '.join(parts)} once on the right")
     places = {name: i for i, name in enumerate(outer)} | {n: len(outer) + i for i, n in enumerate(inner) if n}
     whole = [len(outer) + i for i, name in enumerate(inner) if not name]
-    return Layout(tuple(tiles), (*(places[name] for name in wanted), *whole))
+    return Layout(tuple(tiles), (*(places[name] for name in wanted), *whole), tuple(wanted))

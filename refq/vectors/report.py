@@ -10,6 +10,15 @@ from refq.vectors.manifest import shortened
 FIRST, BARS, NAMED = 10, 16, 4
 DETAILED, LINES, MISSING = 3, 12, 6             # of the text; JSON holds all
 
+MARKS = {
+    "unwritten": "elements were never written: they hold what the buffer was filled with",
+    "leftover": "elements depend on what the result held before the call: they are added to it, or only partly written",
+    "stateful": "elements depend on the calls before, or on their order: something is kept from case to case",
+    "nondeterministic": "elements differ between two equal runs: they depend on chance (threads, memory never set)",
+    "unknown": "elements are X or Z",
+}
+"""Why an element is wrong whatever it holds, as a device shows it in two runs; judge.py tells them apart."""
+
 
 def admit_tolerance(tolerance):
     """IllFormed for what is no number of codes."""
@@ -19,42 +28,62 @@ def admit_tolerance(tolerance):
 
 class Tally:
     """Differences of one tensor over all cases: `total` elements, `wrong` ones (beyond the tolerance), `near` ones (not
-    equal, but within it), the `largest` difference, a `histogram` of got - expected, the `first` ten wrong places. Of
-    the wrong ones `unwritten` were never written by the device, and `unsteady` others were not the same in a second
-    run."""
+    equal, but within it), the `largest` difference, a `histogram` of got - expected, the `first` ten wrong places.
+    `marked`: how many of the wrong ones are wrong for each of MARKS; `padding`: how many are no elements but padding that
+    does not hold what it should."""
 
     def __init__(self, tolerance):
         self.tolerance = tolerance
-        self.total = self.wrong = self.near = self.largest = self.unwritten = self.unsteady = 0
-        self.histogram, self.first = Counter(), []
+        self.total = self.wrong = self.near = self.largest = self.padding = 0
+        self.histogram, self.first, self.marked = Counter(), [], Counter()
 
-    def add(self, case, got, expected, again=None, unwritten=0):
+    @property
+    def unwritten(self):
+        """How many elements were never written."""
+        return self.marked["unwritten"]
+
+    @property
+    def unsteady(self):
+        """How many elements were written, and not the same each time."""
+        return sum(self.marked[kind] for kind in ("leftover", "stateful", "nondeterministic"))
+
+    def add(self, case, got, expected, again=None, marks=None):
         """Compare the codes of one case, all of the tensor's shape. `again`: what a second run gave; an element that
-        is not the same there is wrong, however near; `unwritten` of these were written in neither run."""
+        is not the same there is wrong, however near; `marks`: kind of MARKS to the elements that are of it."""
         self.total += got.size
         shape, got, expected = got.shape, got.reshape(-1), expected.reshape(-1)
         again = got if again is None else again.reshape(-1)
-        where = np.flatnonzero((got != expected) | (again != got))
+        unknown = (marks or {}).get("unknown", np.zeros(shape, bool)).reshape(-1)
+        for mark, elements in (marks or {}).items():
+            self.marked[mark] += int(np.count_nonzero(elements))
+        where = np.flatnonzero((got != expected) | (again != got) | unknown)
         if not len(where):
             return
-        other, differs = expected[where], (again != got)[where]
+        other, differs, lost = expected[where], (again != got)[where] | unknown[where], unknown[where]
         one = np.where(got[where] == other, again[where], got[where])
-        self.unwritten += int(unwritten)
-        self.unsteady += int(np.count_nonzero(differs)) - int(unwritten)
         kind = np.int64 if fits(one) and fits(other) else object        # a difference of int64 codes may not fit int64
         apart = one.astype(kind) - other.astype(kind)
         wrong = (np.abs(apart) > self.tolerance).astype(bool) | differs
         self.wrong += int(np.count_nonzero(wrong))
         self.near += int(np.count_nonzero(~wrong))
-        self.largest = max(self.largest, int(np.abs(apart).max()))
-        self.histogram.update({int(d): int(c) for d, c in zip(*np.unique(apart, return_counts=True))})
+        self.largest = max(self.largest, int(np.abs(apart[~lost]).max(initial=0)))
+        self.histogram.update({int(d): int(c) for d, c in zip(*np.unique(apart[~lost], return_counts=True))})
         for i in np.flatnonzero(wrong)[:FIRST - len(self.first)]:
             place = [int(p) for p in np.unravel_index(where[i], shape)]
-            self.first.append({"case": case, "place": place, "got": int(one[i]), "expected": int(other[i])})
+            self.first.append({"case": case, "place": place, "got": None if lost[i] else int(one[i]),
+                               "expected": int(other[i])})
+
+    def add_padding(self, case, lanes, unknown, pad):
+        """Compare lanes of padding with what they must hold; they are no elements, and count where they are wrong."""
+        wrong = (lanes != pad) | (False if unknown is None else unknown)
+        self.padding += int(np.count_nonzero(wrong))
+        self.total += int(np.count_nonzero(wrong))
+        self.wrong += int(np.count_nonzero(wrong))
 
     def words(self):
         return {"total": self.total, "wrong": self.wrong, "within_tolerance": self.near,
                 "largest_difference": self.largest, "unwritten": self.unwritten, "unsteady": self.unsteady,
+                **{kind: self.marked[kind] for kind in MARKS if kind != "unwritten"}, "padding": self.padding,
                 "first": self.first,
                 "histogram": [{"difference": d, "count": c} for d, c in sorted(self.histogram.most_common(64))],
                 "other_differences": max(0, len(self.histogram) - 64)}
@@ -67,11 +96,13 @@ class Tally:
         """Histogram and first places, as columns."""
         if not self.wrong:
             return
-        if self.unwritten:
-            yield f"{self.unwritten} elements were never written: they hold what the buffer was filled with"
-        if self.unsteady:
-            yield (f"{self.unsteady} elements differ from run to run: they depend on what the buffer held, on the order "
-                   "of the cases, or on chance")
+        for kind, said in MARKS.items():
+            if self.marked[kind]:
+                yield f"{self.marked[kind]} {said}"
+        if self.padding:
+            yield f"{self.padding} of the wrong ones are padding that does not hold its pad value, counted in each run"
+        if not self.first:
+            return
         yield "difference       count"
         for difference, count in sorted(self.histogram.most_common(BARS)):
             yield f"{difference:+10d}  {count:10d}"
@@ -79,7 +110,7 @@ class Tally:
             yield f"... and {len(self.histogram) - BARS} other differences"
         yield "case  place                    got    expected"
         for w in self.first:
-            yield f"{w['case']:04d}  {str(w['place']):18s}{w['got']:10d}  {w['expected']:10d}"
+            yield f"{w['case']:04d}  {str(w['place']):18s}{'X' if w['got'] is None else w['got']:>10}  {w['expected']:10d}"
 
 
 def fits(codes):
@@ -120,8 +151,8 @@ class Verdict:
 @dataclass
 class Report:
     """`verdicts` in program order; `hash` of the pack, `against` what; `cases` compared; `left_out`: tensors (or cases
-    of them) that the device did not show; `notes`: sentences; `diagnoses`: why, of what is wrong of itself. The text is short
-    whatever is wrong; `json` has all."""
+    of them) that the device did not show; `notes`: sentences; `diagnoses`: why, of what is wrong of itself; `faults`:
+    sentences of cases that could not be judged. The text is short whatever is wrong; `json` has all."""
 
     hash: str
     against: str
@@ -131,11 +162,13 @@ class Report:
     left_out: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     diagnoses: list = field(default_factory=list)
+    faults: list = field(default_factory=list)
 
     @property
     def passed(self):
-        """Is there an element that was compared, and does every one equal the pack's (within the tolerance)?"""
-        return self.total > 0 and not self.wrong
+        """Is there an element that was compared, does every one equal the pack's (within the tolerance), and was every
+        case judged?"""
+        return self.total > 0 and not self.wrong and not self.faults
 
     @property
     def total(self):
@@ -164,7 +197,7 @@ class Report:
 
     def json(self):
         """The report in JSON's own kinds."""
-        return {"passed": self.passed, "pack": self.hash, "against": self.against, "cases": self.cases,
+        return {"passed": self.passed, "faults": self.faults, "pack": self.hash, "against": self.against, "cases": self.cases,
                 "tolerance": self.tolerance, "first_wrong_step": self.first and self.first.step,
                 "diagnoses": [d.words() for d in self.diagnoses], "not_compared": self.left_out, "notes": self.notes,
                 "tensors": [v.words() for v in self.verdicts]}
@@ -174,7 +207,9 @@ class Report:
 
     def lines(self):
         wrong, first, accepted = self.wrong, self.first, self.accepted
-        yield (f"{'PASS' if self.passed else 'FAIL'}: {self.against} against pack {self.hash[:16]}: "
+        yield from few(self.faults)
+        verdict = "PASS" if self.passed else "INCOMPLETE" if self.faults and not wrong else "FAIL"
+        yield (f"{verdict}: {self.against} against pack {self.hash[:16]}: "
                f"{len(self.verdicts) - len(wrong)} of {len(self.verdicts)} tensors right, {self.total} elements, "
                f"{self.cases} cases, tolerance {self.tolerance}")
         if not self.total:

@@ -8,6 +8,7 @@ import numpy as np
 
 from refq.errors import IllFormed
 from refq.ints.sites import unwatched
+from refq.vectors import watch
 from refq.vectors.dump import Dump
 from refq.vectors.pack import Pack, read
 from refq.vectors.report import Report, Tally, Verdict, admit_tolerance
@@ -45,7 +46,16 @@ def verify(pack, against, require="any", tolerance=0, progress=None):
     if left_out and require == "all":
         raise IllFormed(f"{dump.where}: {len(left_out)} tensors are required and not shown: {', '.join(left_out[:8])}"
                         f"{' ...' if len(left_out) > 8 else ''}; dump them, or require 'any'")
-    return compare(pack, dump, left_out, tolerance, progress)
+    report = compare(pack, dump, left_out, tolerance, progress)
+    if dump.partials:
+        partial, said = watch.judged(pack, dump, tolerance)
+        report.verdicts = watch.inserted(report.verdicts, partial, pack.program)
+        report.notes, report.cases = said + report.notes, max(report.cases, watch.cases(dump))
+    if report.wrong:
+        from refq.vectors.causes import of_dump  # here: a device that is right needs no mutants
+        report.diagnoses, unknown = of_dump(pack, dump, report)
+        report.notes += unknown
+    return report
 
 
 def verify_itself(pack, progress=None):
@@ -101,6 +111,7 @@ def compare(pack, dump, left_out, tolerance, progress):
                                 own.get(name), tuple(s.name for s in pack.program.steps if s.name in steps)))
     notes = [f"{name} holds codes outside {pack.program.tensors[name].width}; what follows from it was recomputed from "
              "refq's own codes" for name in outside]
+    notes += dump.notes()
     return Report(pack.hash, dump.where, len(compared), tolerance, verdicts, left_out, notes)
 
 

@@ -1,10 +1,15 @@
 /* A fused int8 layer as TFLite defines it: y = clip(zp + rescale(sum over k of (x - zx) * w + bias)), rounded twice.
  *
  * x (n k), w (m k) row-major; bias already holds -zx * sum of w. Compile with -DSINGLE_ROUNDING for one rounding, half up, at
- * the end; -DTIES_UP for the second rounding half up; -DCRASH, -DSPIN, -DFAIL, -DOVERRUN, -DSCRIBBLE (over x), -DLAZY (some
- * of y is not written), -DSTICKY (what is there stays, if larger) and -DSTATEFUL for kernels that misbehave.
+ * the end; -DTIES_UP for the second rounding half up; -DCRASH, -DSPIN, -DFAIL, -DOVERRUN, -DOVERREAD (a page past x), -DSCRIBBLE
+ * (over x), -DLAZY (some of y is not written), -DSTICKY (what is there stays, if larger), -DSTATEFUL, -DCHANCE (the clock is in
+ * it), -DNOISY (it prints without end) and -DLEAVE (it ends its process) for kernels that misbehave; with -DCRASH=3
+ * it crashes only where the first code of x is 3.
  */
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #ifdef SINGLE_ROUNDING
 static int32_t rescaled(int32_t acc, int32_t mult, int left)
@@ -43,7 +48,8 @@ int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const
                     int32_t zp, int32_t lo, int32_t hi, int32_t n, int32_t k, int32_t m, int8_t *y)
 {
 #ifdef CRASH
-    *(volatile int8_t *)(intptr_t)lo = 1;
+    if (CRASH == 1 || x[0] == CRASH)
+        *(volatile int8_t *)(intptr_t)lo = 1;
 #endif
 #ifdef SPIN
     for (volatile int forever = 1; forever;)
@@ -54,6 +60,16 @@ int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const
 #endif
 #ifdef OVERRUN
     y[n * m] = 0;
+#endif
+#ifdef OVERREAD
+    zp += *(volatile const int8_t *)(x + n * k + 4096) & 0;
+#endif
+#ifdef NOISY
+    for (int line = 0; line < 1 << 12; line++)
+        puts("\001garbage \377 \033[2J");
+#endif
+#ifdef LEAVE
+    exit(0);
 #endif
 #ifdef SCRIBBLE
     ((int8_t *)(intptr_t)x)[n * k - 1] ^= 1;
@@ -69,6 +85,11 @@ int32_t matmul_int8(const int8_t *x, const int8_t *w, const int32_t *bias, const
                 acc += (int32_t)x[i * k + l] * w[j * k + l];
             int32_t code = zp + rescaled(acc, mult[j], left_shift[j]);
             code = code < lo ? lo : code > hi ? hi : code;
+#ifdef CHANCE
+            struct timespec now;
+            timespec_get(&now, TIME_UTC);
+            code ^= now.tv_nsec >> 4 & 1;
+#endif
 #ifdef LAZY
             if (code == (int8_t)0xA5 || code == (int8_t)0xAA || code == (int8_t)0x55)
                 continue;

@@ -27,7 +27,7 @@ from refq.vectors.units import mismatch, units
     (('"folded_bias"', '"folded_bias"\nsize = "n"'), "derived and size contradict"),
     (("[arguments.lo]", "[arguments.x]\npad = 300\n[arguments.lo]"), "pad is 300, which int8 cannot hold"),
     (('derived = "lowest"', f"value = {10**30}"), "which int32 cannot hold"),
-    (("[arguments.lo]", "[arguments.y]\npad = 0\n[arguments.lo]"), "'?y.*: it is a result, and takes no pad"),
+    (("[arguments.lo]", "[arguments.y]\nsize = 'n'\n[arguments.lo]"), "'?y.*: it is a result, and takes no size"),
     (('derived = "lowest"', 'layout = "n"'), "passed by value, and takes no layout"),
     ((", int8_t *y)", ", const int8_t *y)"), "no result, so there is nothing to compare")])
 def test_descriptions_refused(pack, place, swap, words, changed):

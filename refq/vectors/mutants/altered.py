@@ -51,9 +51,9 @@ class Seen(Sites):
 class Altered(Sites):
     """Passes everything on to the sites `inner`; at the one named, another word or method, or `change` of the value."""
 
-    def __init__(self, inner, name, word=None, method=None, change=None, clip=None, unshifted=False):
+    def __init__(self, inner, name, word=None, method=None, change=None, clip=None, instead=None):
         self.inner, self.name, self.word, self.method, self.change = inner, name, word, method, change
-        self.limits, self.unshifted = clip, unshifted
+        self.limits, self.instead = clip, instead
 
     def passed(self, method, name, *arguments):
         if name != self.name:
@@ -63,8 +63,8 @@ class Altered(Sites):
         if self.limits:
             return self.inner(name, np.clip(arguments[0], *self.limits), arguments[1])
         value = getattr(self.inner, self.method or method)(name, *arguments)
-        if self.unshifted:
-            value = np.where(np.asarray(arguments[2]) == 0, I32.wrap(np.asarray(arguments[1]) + (1 << 31)), value)
+        if self.instead:
+            value = self.instead(np.asarray(arguments[1], np.int64), np.asarray(arguments[2], np.int64), value)
         return self.change(value) if self.change else value
 
     def __call__(self, name, value, width):
@@ -106,7 +106,10 @@ def mutants(step):
                     yield made(site, f"rounds {other}", phrases.word(word, other, site), word=other)
         if kind == "shift":
             yield made(site, "adds 1 << -1 where nothing is shifted", phrases.site(
-                site, "is rounded by 1 << (s - 1) also where s = 0, which adds 2**31"), unshifted=True)
+                site, "is rounded by 1 << (s - 1) also where s = 0, which adds 2**31"), instead=unshifted)
+            for bits in {32, min(64, width.bits)}:
+                yield made(site, f"shifts logically in {bits} bits", phrases.site(
+                    site, f"is shifted as unsigned, of {bits} bits: negative values become large"), instead=logical(bits))
         if kind == "clip":
             for lo, hi in ((2 * width.lo, 2 * width.hi + 1), (width.lo, 2 * width.hi + 1), (0, 2 * width.hi + 1),
                            (width.lo // 2, width.hi // 2)):
@@ -135,6 +138,22 @@ def made(site, what, phrase, **change):
             return run(operands, at=Altered(inner, site, **change), **how)
         return altered
     return "site", f"site {site}: {what}", phrase, True, wrap
+
+
+def unshifted(x, s, value):
+    return np.where(s == 0, I32.wrap(x + (1 << 31)), value)
+
+
+def logical(bits):
+    """The half is added and the shift done on unsigned numbers of so many bits; a result of as many is read as signed."""
+    def instead(x, s, value):
+        half = np.where(s > 0, np.left_shift(np.int64(1), np.maximum(s, 1) - 1), 0)
+        if bits == 64:
+            moved = ((x + half).astype(np.uint64) >> s.astype(np.uint64)).astype(np.int64)
+        else:
+            moved = (x + half & (1 << bits) - 1) >> s
+        return np.where(s > 0, I32.wrap(moved) if bits == 32 else moved, value)
+    return instead
 
 
 def at_least(lo):

@@ -2,6 +2,8 @@
 import numpy as np
 
 BLOCKS = (4, 8, 16, 32)
+ADDED = ("bias", "zx", "zw", "zp", "zin", "za", "zb", "zo", "zq", "beta")
+"""Constants that are added or taken off, so that this can be done twice."""
 
 
 def mutants(step):
@@ -18,21 +20,26 @@ def mutants(step):
                 indexed(names, lambda m, t=t: np.arange(m) // t)
         yield "slip", f"slip reversed({said})", f"{said} are read from the last channel to the first", False, \
             indexed(names, lambda m: np.arange(m)[::-1])
+    for name, declared in takes.items():
+        if declared.names[:1] != ("n",) and name in ADDED:
+            yield "slip", f"slip {name}_twice", f"{name} is applied twice", True, doubled(name)
     for name in vectors:
         width = takes[name].width
         if width.dtype.kind != "f" and width.dtype.itemsize > 1:
             for narrow in ("int8", "int16"):
                 if np.dtype(narrow).itemsize < width.dtype.itemsize:
-                    yield "storage", f"{name} read: as an array of {narrow}", f"{name} is declared as {narrow} numbers: channel j " \
-                        f"reads element j of that array", False, viewed(name, narrow)
+                    yield ("storage", f"{name} read: as an array of {narrow}",
+                           f"{name} is declared as {narrow}: channel j reads element j of that", False, viewed(name, narrow))
         if width.dtype.kind != "f" and takes[name].lo < 0:
             yield "slip", f"slip {name}_negated", f"{name} has the wrong sign", True, negated(name)
     if groups and takes.get("acc") is not None and len(takes["acc"].names) == 2:
-        yield "slip", "slip multiplier_by_row", "multiplier and shift are chosen by the row (modulo the channels), not by the channel", \
-            False, by_row
+        yield "slip", "slip multiplier_by_row", "multiplier and shift are chosen by the row (modulo the channels), not by " \
+            "the channel", False, by_row
     if "shift" in takes or "sa" in takes:
         for name, phrase, change in LEFT:
             yield "slip", f"slip {name}", phrase, True, shifted(change)
+        yield "slip", "slip multiplier_overflows", "a multiplier of 1 or more is kept without a left shift and overflows " \
+            "to the lowest number", True, overflowing
 
 
 def indexed(names, index):
@@ -48,6 +55,15 @@ def viewed(name, narrow):
         def altered(operands, **how):
             array = np.ascontiguousarray(operands[name])
             return run({**operands, name: array.view(narrow)[:len(array)].astype(np.int64)}, **how)
+        return altered
+    return wrap
+
+
+def doubled(name):
+    def wrap(run):
+        def altered(operands, **how):
+            value = operands[name]
+            return run({**operands, name: 2 * (value.astype(np.int64) if isinstance(value, np.ndarray) else value)}, **how)
         return altered
     return wrap
 
@@ -80,6 +96,19 @@ def shifted(change):
             return run({**operands, **made}, **how)
         return altered
     return wrap
+
+
+def overflowing(run):
+    """mult * 2**31 of a real multiplier of 1 or more, in 32 bits that saturate the wrong way round."""
+    def altered(operands, **how):
+        made = {}
+        for mult, shift in (("mult", "shift"), ("ma", "sa"), ("mb", "sb"), ("mo", "so")):
+            if mult in operands:
+                large = np.asarray(operands[shift], np.int64) < 31
+                m, s = np.where(large, -(1 << 31), operands[mult]), np.where(large, 31, operands[shift])
+                made[mult], made[shift] = (m, s) if isinstance(operands[mult], np.ndarray) else (int(m), int(s))
+        return run({**operands, **made}, **how)
+    return altered
 
 
 LEFT = (

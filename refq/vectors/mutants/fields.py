@@ -28,7 +28,8 @@ def mutants(step):
             if form != step.row.multiplier:
                 yield "field", f"multiplier={form}", phrases.multiplier[form], True, encoded(form)
     for name, row in others(step):
-        yield "row", f"row of {name}", f"it computes under the row of {name}", True, with_row(row)
+        changed = ", ".join(f"{k}={said(getattr(row, k))}" for k in stated(type(row)) if getattr(row, k) != getattr(step.row, k))
+        yield "row", f"row {changed}", f"it computes as {name} does ({changed})", True, with_row(row)
 
 
 def value(row, name):

@@ -26,7 +26,8 @@ def mutants(step):
                 if any(widths) and (where == "all sides" or widths != row.padding):
                     yield ("geometry", f"padding: {what}, {where}", f"the padding ({where}) holds {what}, not the zero point",
                            False, padded(row, widths, code))
-        yield "geometry", "padding: clamped", "places outside the image read the nearest one inside", False, padded(row, row.padding, "edge")
+        yield ("geometry", "padding: clamped", "places outside the image read the nearest one inside", False,
+               padded(row, row.padding, "edge"))
 
 
 def geometries(row):
@@ -44,6 +45,7 @@ def geometries(row):
         "the strides are 1": {"stride": (1, 1)},
         "the horizontal dilation is used for both axes": {"dilation": (dx, dx)},
         "the vertical dilation is used for both axes": {"dilation": (dy, dy)},
+        "the dilations are applied twice": {"dilation": (dy * dy, dx * dx)},
         "the dilations are ignored": {"dilation": (1, 1)},
         "padding before and behind are exchanged": {"padding": (bottom, right, top, left)},
         "the padding is left out: windows start at the image": {"padding": (0, 0, 0, 0)},

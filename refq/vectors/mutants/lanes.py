@@ -9,7 +9,7 @@ from refq.errors import IllFormed
 from refq.ints.lanes import Lanes
 from refq.ints.width import U32
 
-FIELD, MOST = 16, 4
+FIELD, MOST, NEVER = 16, 4, 1 << 30
 
 
 def mutants(step):
@@ -23,9 +23,10 @@ def mutants(step):
     except IllFormed:
         return
     right = {"pack": lanes.pack, "drain": drained, "after": lanes.drain, "kept": False}
-    ways = {f"drained after {d}": (f"two channels share a word that is drained after {d} products, not {lanes.drain}", {"after": d})
-            for d in (lanes.drain + 1, 256, 291, 512, 1 << 30) if d > lanes.drain}
+    ways = {f"drained after {d}": (f"two channels share a word, drained after {d} products where {lanes.drain} fit", {"after": d})
+            for d in (lanes.drain + 1, 291, 512) if d > lanes.drain}
     ways |= {
+        "never drained": ("two channels share a word that is drained at the end only", {"after": NEVER}),
         "not cleared after a drain": ("a word of two channels is drained and goes on with what it held", {"kept": True}),
         "last drain lost": ("what is left in a word of two channels at the end is not drained", {"last": False}),
         "borrow forgotten": ("the high one of two channels in a word does not get the borrow of the low one back",
@@ -36,7 +37,7 @@ def mutants(step):
                                {"drain": lambda word: (word & 0xFFFF, high(word, 1))}),
         "high field unsigned": ("the high one of two channels in a word is read unsigned",
                                 {"drain": lambda word: (low(word), (word >> FIELD) + (word >> FIELD - 1 & 1) & 0xFFFF)}),
-        "sign masked when packed": ("the low weight of a word is masked to its field, so it never borrows, and the repair adds one",
+        "sign masked when packed": ("the low weight of a word is masked to its field: it never borrows, and the repair adds one",
                                     {"pack": lambda codes: U32.wrap((codes[..., 0] & 0xFFFF) + (codes[..., 1] << FIELD))}),
         "bias of weights not taken off": (f"weights are packed plus {-w.lo}, which is never taken off",
                                           {"pack": lambda codes: lanes.pack(codes - w.lo)}),

@@ -79,6 +79,8 @@ SLIPS = {
     "pitch_ignored": "rows of {0} lie at multiples of {1} elements and are read without gaps",
     "pitch_invented": "rows of {0} lie without gaps and are read at multiples of {1} elements",
     "rows_overwritten": "every row of {0} is written over the first, the others never",
+    "stored_exchanged": "{0} is read as if its axes {1} and {2} were exchanged in memory",
+    "read_exchanged": "{0} lies with its axes {1} and {2} exchanged in memory and is read as if it did not",
     "stale_tiles": "the registers of {0} are not cleared between tiles of {1} by {2}",
     "stale_sums": "the registers of {0} (without the bias) are not cleared between tiles of {1} by {2}",
     "_of_previous_case": "{0} is still that of the case before",

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from refq.ints.accumulate import Accumulate
-from refq.ints.width import I16
+from refq.ints.width import I16, Width
 from refq.vectors.mutants.storage import offset_binary, sign_lost
 
 TAILS, PAIRS = (4, 8, 16), (1, 2, 4, 8, 16)
+ONLY = ", in the products (the corrections for zero points are right)"
 
 
 def mutants(step):
@@ -22,9 +23,25 @@ def mutants(step):
         return
     x, w = step.row.takes["x"].width, step.row.takes["w"].width
     for name, phrase, f, g in misread(x, w):
-        yield "term", f"product: {name}", f"{phrase}, in the products (the corrections for zero points are right)", True, term(f, g)
+        yield "term", f"product: {name}", phrase + ONLY, True, term(f, g)
+    for name, phrase, f in blocks():
+        for operand in ("x", "w"):
+            said = phrase.format(operand)
+            change = {"x": (f, same), "w": (same, f)}[operand]
+            yield "term", f"product: {name.format(operand)}", said + ONLY, True, term(*change)
+            yield "term", name.format(operand), said, True, both(lambda operands, o=operand, f=f: {o: f(operands[o], operands)},
+                                                               lambda operands: {})
     for name, phrase, f, g in whole(x, w):
         yield "term", name, phrase, True, both(f, g)
+    for bits in (8, 16, 24):
+        for word, says in (("wrap", "wraps"), ("clip", "saturates")):
+            if "bias" in step.row.takes:
+                yield "term", f"sum before the bias {says} at {bits}", \
+                    f"the sum of products {says} at {bits} bits before the bias joins", True, bare_sum(getattr(Width(bits), word))
+    if "bias" in step.row.takes:
+        for t in (*TAILS, 32):
+            yield ("term", f"cleared in the loop, every {t}",
+                   f"the accumulator is cleared at every step of {t} along k, and the last products are left", True, cleared(t))
     for name, phrase, rule in rules(step.row):
         for carrier, how in CARRIERS.items():
             yield "term", f"{name} of {carrier}", f"{phrase}, {how[0]}", True, joined(step.row, rule, how[1])
@@ -56,6 +73,36 @@ def both(f, g):
     return wrap
 
 
+def blocks():
+    """(name, phrase, change of codes): a block along the last axis stands for all, or for the last."""
+    for t in (*TAILS, 32):
+        yield (f"{{}} repeats every {t}", f"the first {t} codes of {{}} are used again along k", lambda codes, operands, t=t:
+               codes[..., np.arange(codes.shape[-1]) % t])
+
+
+def bare_sum(hold):
+    def wrap(run):
+        def altered(operands, **how):
+            bare = run({**operands, "bias": np.zeros_like(operands["bias"])}, **how)["acc"].astype(np.int64)
+            return {"acc": hold(bare) + operands["bias"].astype(np.int64)}
+        return altered
+    return wrap
+
+
+def cleared(t):
+    """Only the last block of products stays, with the bias that joins behind."""
+    def wrap(run):
+        def altered(operands, **how):
+            x, w = operands["x"].astype(np.int64), operands["w"].astype(np.int64)
+            first = max(0, (x.shape[-1] - 1) // t * t)
+            zx = operands["zx"]
+            x = x.copy()
+            x[..., :first] = zx
+            return run({**operands, "x": x, "w": w}, **how)
+        return altered
+    return wrap
+
+
 def same(codes, operands):
     return codes
 
@@ -70,6 +117,8 @@ def misread(x, w):
 
     if x.signed and w.signed:
         yield "x and w read as unsigned", "x and w are taken as unsigned", unsigned(x), unsigned(w)
+    for t in (*TAILS, 32):
+        yield f"only the last {t}", f"only the products of the last step of {t} along k are kept", before_last(t), same
     for t in (2, *TAILS, 32):
         yield f"tail of {t} lost", f"the last k % {t} products are left out", in_tail(zero, x, t), same
     for name, width, make in (("x", x, lambda f: (f, same)), ("w", w, lambda f: (same, f))):
@@ -81,9 +130,9 @@ def misread(x, w):
         for t in TAILS:
             for read in (sign_lost, offset_binary):
                 if width.signed:
-                    yield (f"{name} {read.__name__} in the tail of {t}", f"{name} is read with another sign in the last k % {t} places",
+                    yield (f"{name} {read.__name__} in the tail of {t}", f"{name} has another sign in the last k % {t} places",
                            *make(in_tail(read, width, t)))
-                    yield (f"{name} {read.__name__} in the body of {t}", f"{name} is read with another sign in the whole blocks of {t}",
+                    yield (f"{name} {read.__name__} in the body of {t}", f"{name} has another sign in the whole blocks of {t}",
                            *make(in_body(read, width, t)))
 
 
@@ -103,6 +152,15 @@ def sign_onto_w(width):
     def g(w, operands):
         return np.concatenate([w.astype(np.int64), np.where(w == width.lo, 2 * width.lo, 0)], -1)
     return f, g
+
+
+def before_last(t):
+    """Codes of all but the last block of t are taken as 0."""
+    def change(codes, operands):
+        result = codes.astype(np.int64)
+        result[..., :max(0, (codes.shape[-1] - 1) // t * t)] = 0
+        return result
+    return change
 
 
 def zero(codes, width):
@@ -149,8 +207,7 @@ def whole(x, w):
         yield f"w - zw {says} at {w}", f"w - zw {says} in {w.bits} bits", nothing, fw
         yield f"x - zx and w - zw {says}", f"x - zx and w - zw {says[:-1]} in {x.bits} and {w.bits} bits", fx, fw
     yield ("zero points added", "the zero points are added to the codes, not taken off",
-           lambda operands: {k: -np.asarray(operands[k], np.int64) if np.ndim(operands[k]) else -operands[k] for k in ("zx", "zw")},
-           nothing)
+           lambda operands: {k: z if np.ndim(z := -np.asarray(operands[k], np.int64)) else int(z) for k in ("zx", "zw")}, nothing)
     for name, width in (("x", x), ("w", w)):
         if width.signed:
             yield (f"negative {name} become 0", f"negative codes of {name} are taken as 0",
@@ -163,13 +220,26 @@ def rules(row):
         for overflow in ("saturate", "wrap"):
             rule = Accumulate("pairs", size, overflow, I16, 1, row.acc)
             yield f"pairs({size}) {overflow} at i16", f"products {size} apart are added in 16 bits, which {overflow}", rule
+    for overflow in ("saturate", "wrap"):
+        for spill in (4, 8, 16, 32):
+            yield (f"sums of {spill} {overflow} at i16", f"{spill} products in a row are added in 16 bits, which {overflow}",
+                   Accumulate("sequential", 1, overflow, I16, spill, row.acc))
+        if hasattr(row, "stride"):
+            yield (f"sums of a kernel row {overflow} at i16", f"products of a kernel row are added in 16 bits, which {overflow}",
+                   Accumulate("sequential", 1, overflow, I16, 1, row.acc))
 
 
 def joined(named, rule, carried):
     def wrap(run):
         def altered(operands, row=named, **how):
-            other = replace(row, accumulate=rule)
+            w = operands["w"]
+            fitted = replace(rule, spill=w.shape[-1] * w.shape[-2]) if rule.order == "sequential" and rule.spill == 1 else rule
+            other = replace(row, accumulate=fitted)
             right = run(operands, row=row, **how)["acc"].astype(np.int64)
+            if carried is differences:
+                bare = {**operands, "bias": np.zeros_like(operands["bias"])} if "bias" in operands else operands
+                made = run(bare, row=other, **how)["acc"].astype(np.int64)
+                return {"acc": right - run(bare, row=row, **how)["acc"].astype(np.int64) + made}
             x, away = carried(operands)
             made = alone(run, operands, how | {"row": other}, x=x)
             if away:
@@ -189,12 +259,19 @@ def unsigned_x(operands):
     return operands["x"].astype(np.int64) + away, away
 
 
-CARRIERS = {"codes": ("of the codes as they are", as_they_are), "unsigned x": ("of x + 128 and w", unsigned_x)}
+def differences(operands):
+    """Codes less their zero points: what the operation itself multiplies."""
+    return operands["x"], 0
+
+
+CARRIERS = {"differences": ("of codes less their zero points", differences), "codes": ("of the codes as they are", as_they_are),
+            "unsigned x": ("of x + 128 and w", unsigned_x)}
 
 
 def corrections():
     """(name, phrase, which term, what becomes of it)."""
-    for part, text in (("zx", "the correction zx * sum of w"), ("zw", "the correction zw * sum of x"), ("zz", "the term k * zx * zw")):
+    for part, text in (("zx", "the correction zx * sum of w"), ("zw", "the correction zw * sum of x"),
+                       ("zz", "the term k * zx * zw")):
         yield f"{part} dropped", f"{text} is left out", part, lambda c: 0 * c
         yield f"{part} twice", f"{text} is made twice", part, lambda c: 2 * c
         yield f"{part} negated", f"{text} has the wrong sign", part, lambda c: -c

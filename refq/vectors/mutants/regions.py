@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 LOOPS = (4, 8, 16, 32)
+GRIDS = ((16, 16), (8, 16), (16, 8), (8, 8), (4, 16), (16, 4), (4, 8), (8, 4), (4, 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,7 @@ def holding(explained, spared):
     `explained`, `spared`: bool arrays (cases *shape): elements that the mistake explains, and elements that it would
     have changed and that are right."""
     shape = explained.shape[1:]
-    some = [*named(shape)[1:], *(r for axis in range(len(shape)) for r in one_axis(explained, spared, axis)),
-            *tiles(explained, spared)]
+    some = [*named(shape)[1:], *(r for axis in range(len(shape)) for r in one_axis(explained, spared, axis))]
     return [r for r in some if holds(r, explained, spared)]
 
 
@@ -104,17 +104,17 @@ def one_axis(explained, spared, axis):
         yield Region(f"{name} {lo} and {hi}", along(axis, lambda i, n: (i == lo) | (i == hi)))
 
 
-def tiles(explained, spared):
-    """Some tiles of a grid over rows and channels, where each tile is wholly in or out; the largest tiles first."""
+def tiles(explained, spared, sizes):
+    """Some tiles of a grid over rows and channels, where each tile is wholly in or out, for each of the `sizes`."""
     if explained.ndim < 3:
         return
     axes = tuple(range(explained.ndim - 2))
     yes, no = explained.any(axis=axes), spared.any(axis=axes)
-    for rows, columns in ((16, 16), (8, 16), (16, 8), (8, 8), (4, 16), (16, 4), (4, 8), (8, 4), (4, 4)):
+    for rows, columns in sizes:
         if rows >= yes.shape[0] and columns >= yes.shape[1]:
             continue
         inside, outside = grid(yes, rows, columns), grid(no, rows, columns)
-        if inside.any() and not (inside & outside).any() and 2 * inside.sum() <= yes.sum():
+        if outside.any() and inside.any() and not (inside & outside).any() and 2 * inside.sum() <= yes.sum():
             first = np.argwhere(inside)[0]
             name = f"{inside.sum()} of {inside.size} tiles of {rows} by {columns}, the first at row {first[0] * rows}, channel " \
                 f"{first[1] * columns}"

@@ -22,6 +22,8 @@ def mutants(program, run):
             if "bias" in step.inputs and step.inputs["bias"] in program.constants and follows(step, following):
                 yield whole(i, "unit: bias after the rescale", f"the bias joins behind {following.op}, not before it",
                             bias_behind(i, following.row))
+                yield whole(i, "unit: bias rescaled apart", f"sum and bias go through {following.op} apart, and are added",
+                            bias_apart(i))
                 if hasattr(following.row, "out") and following.row.out.bits < 32:
                     yield whole(i, "unit: bias after the rounding",
                                 f"the bias joins behind the rounding of {following.op}, before its clip",
@@ -97,6 +99,21 @@ def bias_behind(i, row):
         taken = place.operands(i + 1)
         y = by_spec(behind.op, row)({**taken, main(place, i + 1): acc.reshape(taken[main(place, i + 1)].shape)})[name]
         return place.go_on(i + 1, {name: declared.width.clip(y.astype(np.int64) + operands["bias"])})
+    return function
+
+
+def bias_apart(i):
+    """Sum and bias are rescaled and rounded each for itself."""
+    def function(place):
+        step, behind = place.steps[i], place.steps[i + 1]
+        operands, taken, key = place.operands(i), place.operands(i + 1), main(place, i + 1)
+        acc = by_kernel(step.op, step.row)({**operands, "bias": np.zeros_like(operands["bias"])})[next(iter(step.outputs))]
+        run, zp = by_spec(behind.op, replace(behind.row, out=I32)), taken.get("zp", 0)
+        name, declared = next(iter(behind.row.gives.items()))
+        bias = np.broadcast_to(operands["bias"], taken[key].shape)
+        parts = [run({**taken, key: np.ascontiguousarray(part.reshape(taken[key].shape)), "zp": 0})[name].astype(np.int64)
+                 for part in (acc, bias)]
+        return place.go_on(i + 1, {name: declared.width.clip(sum(parts) + zp)})
     return function
 
 

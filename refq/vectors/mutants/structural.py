@@ -64,6 +64,8 @@ def by_axes(row):
                 yield slips.negated(name)
         if operand.names[:1] == ("n",):
             yield slips.previous_case(name)
+    for name, operand in takes.items():
+        yield from axes_confused(name, len(operand.names))
     if len(given.names) > 1:
         yield slips.transposed(result)
         yield rows_overwritten(result)
@@ -87,6 +89,20 @@ def channels_lost(name, t):
         return {**results, name: array}
     return slips.named(slip, f"channels_lost({name}, {t})")
 
+
+
+def axes_confused(name, ndim):
+    """The operand lies with two of its axes exchanged and is read as if it did not."""
+    for a in range(ndim):
+        for b in range(a + 1, ndim):
+            def change(array, a=a, b=b):
+                shape = list(array.shape)
+                shape[a], shape[b] = shape[b], shape[a]
+                return np.swapaxes(array.reshape(shape), a, b)
+            yield altered_array(name, f"stored_exchanged({name}, {a}, {b})", change)
+            if ndim > 2:
+                yield altered_array(name, f"read_exchanged({name}, {a}, {b})", lambda array, a=a, b=b: np.ascontiguousarray(
+                    np.swapaxes(array, a, b)).reshape(array.shape))
 
 
 def altered_array(name, text, change):

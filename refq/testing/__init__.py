@@ -1,0 +1,1 @@
+"""Testing: golden vectors and laws for other people's tests."""

@@ -1,0 +1,69 @@
+"""Sums of products, one line for each product: what matmul, batch_matmul, conv2d and mean add up for one element."""
+import numpy as np
+
+from refq.machine.linear import rule_of
+from refq.view.explain_sites import element
+
+SUMS = ("matmul", "batch_matmul", "conv2d")
+
+
+def table(op, part, row, origin, seen, index):
+    """{"head": names, "rows": lists of integers (None where a cell is empty), "marks": row to words} of an operation's
+    sum, or None for one that is no sum. `part`: its operands for the one element; `origin`: where these lie in their tensors
+    (-1 in the padding); `seen`: what the sites saw."""
+    if op == "mean":
+        codes, centred = part["q"].reshape(-1), part["q"].reshape(-1).astype(np.int64) - part["zq"]
+        rows = [[k, int(q), int(c), int(s)] for k, (q, c, s) in enumerate(zip(codes, centred, np.cumsum(centred)))]
+        return {"head": ["r", "q", "q-zq", "sum"], "rows": rows, "marks": {}}
+    if op not in SUMS:
+        return None
+    x, w = part["x"].reshape(-1).astype(np.int64), part["w"].reshape(-1).astype(np.int64)
+    zx, zw = int(part["zx"]), int(np.reshape(part["zw"], -1)[0])
+    bias = int(part["bias"].reshape(-1)[0]) if "bias" in part else 0
+    padded = origin["x"].reshape(-1) < 0
+    joins = {"pairs": "pair", "tiles": "tile"}.get(rule_of(row).order)
+    head = ["k", *(["i", "j", "d"] if op == "conv2d" else []), "x", "x-zx", "w", "w-zw", "product", *([joins] if joins else []),
+            "sum"]
+    rows, marks = [[None] * (len(head) - 1) + [bias]], {0: "bias" if "bias" in part else "start"}
+    for ks, joined, total, words in turns(rule_of(row), len(x), seen, index):
+        for k in ks:
+            at = list(map(int, np.unravel_index(k, part["w"].shape[1:]))) if op == "conv2d" else []
+            last = k == ks[-1]
+            rows.append([k, *at, int(x[k]), int(x[k]) - zx, int(w[k]), int(w[k]) - zw, (int(x[k]) - zx) * (int(w[k]) - zw),
+                         *([joined if last else None] if joins else []), total if last else None])
+            said = [*(["padding"] if padded[k] else []), *(words if last else [])]
+            if said:
+                marks[len(rows) - 1] = ", ".join(said)
+    return {"head": head, "rows": rows, "marks": marks}
+
+
+def additions(rule, count):
+    """The products that join the sum together, turn by turn, in the order that the rule declares: lists of k."""
+    block, sums, apart = rule.blocks
+    for base in range(0, count, block):
+        for first in range(base, min(base + sums, count)):
+            yield list(range(first, min(base + block, count), apart))
+
+
+def turns(rule, count, seen, index):
+    """Every addition: (its products, the pair or tile as it joins or None, the sum behind it, what happened to them)."""
+    events = iter([e for e in seen if e[0] in ("partial", "pair", "tile", "spilled")])
+    if rule.order != "exact" and not rule.spill:
+        next(events)                            # the start, as the register holds it
+    following = next(events, None)
+    for ks in additions(rule, count):
+        joined, words = None, []
+        if following[0] != "partial":
+            joined, words, following = element(following[5], index), happened(following, index), next(events, None)
+        total, words, following = element(following[5], index), words + happened(following, index), next(events, None)
+        if following is not None and following[0] == "spilled":
+            words, following = [*words, f"spilled: {element(following[5], index)}"], next(events, None)
+        yield ks, joined, total, words
+
+
+def happened(event, index):
+    name, kind, _, before, _, after, width = event
+    before, after = element(before, index), element(after, index)
+    if before == after:
+        return []
+    return [f"{'' if name == 'partial' else name + ' '}{before} {'saturates' if kind == 'clip' else 'wraps'} at {width}"]
