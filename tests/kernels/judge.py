@@ -71,6 +71,7 @@ class Layer:
     zx: int = 0
     scales: np.ndarray | None = None
     zp: int = 0
+    zw: object = 0
 
 
 def program(layers):
@@ -98,7 +99,7 @@ def program(layers):
         name, m = f"{layer.op}.{i}", len(layer.w)
         x = tensor(f"{name}.x", layer.shape, layer.row.x, "input", grid=True)
         shape = (layer.shape[0], m) if layer.op == "matmul" else (*places(layer), m)
-        built = {"w": layer.w, "bias": layer.bias, "zx": layer.zx, "zw": np.zeros(m, int)}
+        built = {"w": layer.w, "bias": layer.bias, "zx": layer.zx, "zw": np.broadcast_to(layer.zw, m)}
         if layer.rescale is None:
             add(name, layer.op, layer.row, x, built, f"{name}.acc", shape, "output")
             outputs.append(f"{name}.acc")
@@ -115,7 +116,8 @@ def program(layers):
 def places(layer):
     """Rows and columns of the result of a convolution."""
     (h, w, _), (_, kh, kw, _), (top, left, bottom, right) = layer.shape, layer.w.shape, layer.row.padding
-    return (h + top + bottom - kh) // layer.row.stride[0] + 1, (w + left + right - kw) // layer.row.stride[1] + 1
+    (sy, sx), (dy, dx) = layer.row.stride, layer.row.dilation
+    return (h + top + bottom - dy * (kh - 1) - 1) // sy + 1, (w + left + right - dx * (kw - 1) - 1) // sx + 1
 
 
 def channels(rng, width, m, shape, row, reach=60, lifted=False):

@@ -42,31 +42,31 @@ def pack(tmp_path_factory):
     return record(small.program(), small.images(2), tmp_path_factory.mktemp("golden") / "pack")
 
 
-RESCALE = """
+CLIP = """
     import numpy as np
     import pytest
     from refq import ops
 
-    @pytest.mark.golden("rescale", dialect="tosa", budget=1500)
+    @pytest.mark.golden("clip", dialect="tosa", budget=1500)
     def test_kernel(golden):
-        y = ops.load("rescale").spec(**golden.operands, row=golden.row)
-        assert golden.row.ties == "half_up" and np.array_equal(y {wrong}, golden.expected["y"])
+        y = ops.load("clip").spec(**golden.operands, row=golden.row)
+        assert golden.row.q.bits == 8 and np.array_equal(y {wrong}, golden.expected["y"])
 """
 
 
 def test_a_mark_parametrizes(run):
     """Drawn vectors: a right kernel passes every case, a wrong one fails; the second run finds the vectors in the cache."""
-    result = run(RESCALE.format(wrong=""), "-v")
+    result = run(CLIP.format(wrong=""), "-v")
     counts = result.parseoutcomes()
     assert set(counts) == {"passed"} and counts["passed"] >= 3
-    result.stdout.fnmatch_lines(["*test_kernel?rescale.0-0? PASSED*"])
-    result = run(RESCALE.format(wrong="+ 1"))
+    result.stdout.fnmatch_lines(["*test_kernel?clip.0-0? PASSED*"])
+    result = run(CLIP.format(wrong="+ 1"))
     assert result.parseoutcomes() == {"failed": counts["passed"]} and result.duration < 20
 
 
 def test_without_a_cache(run):
     """Without pytest's cache the vectors are drawn and forgotten."""
-    assert set(run(RESCALE.format(wrong=""), "-p", "no:cacheprovider").parseoutcomes()) == {"passed"}
+    assert set(run(CLIP.format(wrong=""), "-p", "no:cacheprovider").parseoutcomes()) == {"passed"}
 
 
 def test_a_pack_and_its_units(pack):

@@ -3,8 +3,9 @@
     python -m tools.bench.prove                     all 2**32 accumulators of a rescale, under each dialect's own row
     python -m tools.bench.prove --workers 1 --dialects tosa
 
-The clock includes starting the processes, and stands still for nobody else on the machine; a processor's second does not. The requirement: 10**9 accumulators a second on two workers. A rescale that
-rounds in float32 has no thresholds: the spec meets it, so that only 2**24 accumulators are asked here.
+The clock includes starting the processes, and runs on while others use the machine; a processor's second does not. The
+requirement: 10**9 accumulators a second on two workers that have it to themselves. A rescale that rounds in float32 has no
+thresholds: the spec meets it, so that only 2**24 accumulators are asked here.
 """
 import argparse
 

@@ -87,15 +87,13 @@ def of_rescale_float32(row, made, stream, index, reach):
                       for kind, r in zip(order(stream, len(top), index), top)]}
 
 
-ADDS = (("dense", "dense", "in", "in", 1), ("whole", "whole", 0, 0, 1), ("cancel", "dense", 0, 0, "out"), ("near", "dense", 0,
-        0, "out"),
-        ("lift", "lift", 1, 1, "out"), ("dense", "dense", 1, 2, 1), ("odd", "odd", "in", "in", 1), ("cancel", "dense", 1, 1,
-        "out"),
-        ("dense", "dense", 1, 1, 0), ("whole", "whole", "in", "in", "out"), ("whole", "dense", 1, 4, -3), ("carry", "odd", 2,
-        1, 0),
+ADDS = (("dense", "dense", "in", "in", 1), ("whole", "whole", 0, 0, 1), ("cancel", "dense", 0, 0, "out"),
+        ("near", "dense", 0, 0, "out"), ("lift", "lift", 1, 1, "out"), ("dense", "dense", 1, 2, 1),
+        ("odd", "odd", "in", "in", 1), ("cancel", "dense", 1, 1, "out"), ("dense", "dense", 1, 1, 0),
+        ("whole", "whole", "in", "in", "out"), ("whole", "dense", 1, 4, -3), ("carry", "odd", 2, 1, 0),
         ("dense", "lift", "in", "in", "out"), ("odd", "whole", "in", "in", "out"), ("loose", "odd", 1, 1, 0),
-        ("whole", "whole", 1, 1, -20), ("near", "dense", -28, -28, "out"), ("dense", "odd", -8, -8, 4), ("whole", "whole", 1,
-        1, -45))
+        ("whole", "whole", 1, 1, -20), ("near", "dense", -28, -28, "out"), ("dense", "odd", -8, -8, 4),
+        ("whole", "whole", 1, 1, -45))
 """Kinds of the two operands' multipliers and of the sum's, and by how many bits each of the three is lowered: `in`: to where
 the left shift's bits are lost, `out`: not at all, so that the first roundings are seen. Beside the kinds of channels:
 

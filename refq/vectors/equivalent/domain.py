@@ -20,7 +20,7 @@ def proved(row):
         return {name: (LEAST, I32) for name in names}
     if op == "shiftmax":
         return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
-    return {"rescale": {"lifted": (LEAST, I32)}, "mean": {"acc": (LEAST, None)}}.get(op, {})
+    return {"acc": (LEAST, None)} if op == "mean" else {}
 
 SUMS = ("matmul", "conv2d", "batch_matmul")
 
@@ -67,10 +67,6 @@ class Domain:
         if self.step.op in SUMS:
             total, width = self.sums(), self.row.acc
             return [(name, "register", "", total, None, width, total) for name in ("partial", "acc")], total
-        if self.step.op == "add_float32":
-            at = Reached({}, forced)
-            rounded = at("rounded", Interval(I40.lo, I40.hi), I40)
-            return at.seen, at.clip("y", rounded + self.reach["zo"], row.out)
         parts = [self.traced(reach, row, forced) for reach in self.pieces()]
         seen = [joined(sites) for sites in zip(*(seen for seen, _ in parts))]
         results = [of(result) for _, result in parts if result is not None]
@@ -78,6 +74,8 @@ class Domain:
 
     def traced(self, reach, row, forced):
         at = Reached(proved(row), forced)
+        if self.step.op == "add_float32":       # what is before the rounding is float32, and holds anything
+            return at.seen, at.clip("y", at("rounded", Interval(I40.lo, I40.hi), I40) + reach["zo"], row.out)
         try:
             with np.errstate(all="ignore"):
                 return at.seen, ops.load(self.step.op).spec(*reach.values(), row=row, at=at)

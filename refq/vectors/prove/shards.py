@@ -36,8 +36,8 @@ class Job:
 @dataclass(frozen=True)
 class Outcome:
     """`met`: inputs compared (up to the first difference, and with it); `by_spec`: those on which the spec itself ran;
-    `seconds` of the processor that the worker took (a
-    device's own not counted); `difference`: None, or the first one: number, input, expected, got."""
+    `seconds` of a processor that the worker took (a device's own not counted); `difference`: None, or the first one:
+    number, input, expected, got."""
 
     met: int
     by_spec: int
