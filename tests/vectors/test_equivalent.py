@@ -12,9 +12,9 @@ from refq.vectors.equivalent import reason
 from refq.vectors.equivalent.domain import Domain
 from refq.vectors.place import Place, by_spec
 
-ROWS = [("ivit", "rescale"), ("tflite", "rescale"), ("tosa", "rescale_wide"), ("onnx", "rescale"), ("tflite", "add"), ("ivit", "add"),
-        ("tosa", "add"), ("onnx", "add"), ("ivit", "softmax"), ("ivit", "softmax_wide"), ("ivit", "gelu"), ("ivit", "gelu_wide"),
-        ("ivit", "layernorm"), ("tosa", "matmul"), ("tosa", "clip"), ("tosa", "table"), ("tosa", "mean")]
+ROWS = [("ivit", "rescale"), ("tflite", "rescale"), ("tosa", "rescale_wide"), ("onnx", "rescale"), ("tflite", "add"),
+        ("ivit", "add"), ("tosa", "add"), ("onnx", "add"), ("ivit", "softmax"), ("ivit", "softmax_wide"), ("ivit", "gelu"),
+        ("ivit", "gelu_wide"), ("ivit", "layernorm"), ("tosa", "matmul"), ("tosa", "clip"), ("tosa", "table"), ("tosa", "mean")]
 
 
 def places(dialect, role, indices):

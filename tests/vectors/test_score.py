@@ -27,7 +27,7 @@ def test_a_pack_has_the_score_of_its_vectors(drawn):
     """What is scored again is what the manifest says."""
     vectors, pack = drawn
     again_scored, kept = score_of(pack.folder), pack.manifest["about"]["mutation_score"]
-    assert {k: again_scored[k] for k in ("mutants", "killed", "survivors")} == {k: kept[k] for k in ("mutants", "killed", "survivors")}
+    assert all(again_scored[k] == kept[k] for k in ("mutants", "killed", "survivors"))
     assert kept["relative_to"] == again_scored["relative_to"] == "drawn constants"
     assert vectors.score.complete and kept["survivors"] == 0
 

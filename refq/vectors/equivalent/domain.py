@@ -1,4 +1,6 @@
 """What a step can be given, and what its registers can reach."""
+from functools import lru_cache
+
 import numpy as np
 
 from refq import ops
@@ -51,7 +53,7 @@ class Domain:
     def bound(self, tensor):
         for step in self.program.steps:
             if tensor in step.outputs.values():
-                found = [b for b in bounds(self.program) if b.step == step.name and step.outputs.get(b.register) == tensor]
+                found = [b for b in proven(self.program) if b.step == step.name and step.outputs.get(b.register) == tensor]
                 return Interval(int(np.min(found[0].lo)), int(np.max(found[0].hi))) if found else None
         return None
 
@@ -88,6 +90,12 @@ class Domain:
         if "x0" not in reach or reach["x0"].lo == reach["x0"].hi:
             return [reach]
         return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25)]
+
+
+@lru_cache(maxsize=2)
+def proven(program):
+    """The bounds of a program: they are the same for every mutant."""
+    return tuple(bounds(program))
 
 
 def union(intervals):

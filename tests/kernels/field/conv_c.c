@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 typedef struct {
-    int32_t h, width, c, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, zx;
+    int32_t h, width, c, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, zx, oh, ow;
 } window;
 
 static int32_t doubling_high(int32_t a, int32_t b)
@@ -31,8 +31,15 @@ static int32_t rescaled(int32_t acc, int32_t mult, int32_t left)
 static int32_t code(const int8_t *x, const window *g, int32_t iy, int32_t ix, int32_t channel)
 {
     int32_t y = iy, column = ix, at = channel;
+#ifdef BUG_OUTPUT_BOUNDS
+    if (iy < 0 || iy >= g->oh || ix < 0 || ix >= g->ow)
+        return g->zx;
+    if (iy * g->width + ix >= g->h * g->width)
+        return 0;
+#else
     if (iy < 0 || iy >= g->h || ix < 0 || ix >= g->width)
         return g->zx;
+#endif
 #ifdef BUG_LAYOUT_GUESSED
     if (g->c == g->h && g->h == g->width)
         y = channel, column = iy, at = ix;
@@ -68,7 +75,7 @@ int32_t field_conv(const int8_t *x, const int8_t *w, const int32_t *bias, const 
 #ifdef BUG_UNIT_STEPS
     stride_y = stride_x = dilation_y = dilation_x = 1;
 #endif
-    window g = {h, width, c, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, zx};
+    window g = {h, width, c, kh, kw, stride_y, stride_x, top, left, dilation_y, dilation_x, zx, oh, ow};
     for (int32_t i = 0; i < n; i++) {
         int32_t place = i;
 #ifdef BUG_BATCH_DRIFT
