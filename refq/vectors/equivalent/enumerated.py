@@ -10,8 +10,9 @@ MOST = 16
 
 def enumerated(domain, mutant):
     """Every code of every operand at the given constants, where one element of the result is made of one of each."""
-    takes = {k: d for k, d in domain.row.takes.items() if domain.step.inputs[k] not in domain.program.constants}
-    alone = all(d.joins and not d.whole and d.names[1:] in ((), ("c",)) for d in takes.values())
+    takes = {k: d for k, d in domain.row.takes.items() if d.joins}
+    fixed = any(domain.step.inputs[k] in domain.program.constants for k in takes)
+    alone = not fixed and all(not d.whole and d.names[1:] in ((), ("c",)) for d in takes.values())
     if domain.free or not mutant.local or not alone or sum(d.width.bits for d in takes.values()) > MOST:
         return None
     axes = np.meshgrid(*(np.arange(d.lo, d.hi + 1) for d in takes.values()), indexing="ij")

@@ -5,7 +5,7 @@
     site      one register, rounding, clip or wrap inside the operation is altered (altered.py)
     slip      a structural mistake that the operation lists, or that its axes or constants make possible (structural.py,
               constants.py)
-    term      one of the terms of a sum of products (products.py)
+    term      one of the terms of a sum of products (products.py), or words that several channels share (lanes.py)
     geometry  a window that slides otherwise (geometry.py)
     storage   codes are read or written in another representation (storage.py)
     unit      steps of a run are dropped, repeated or swapped, or a bias joins behind its rescale (steps.py)
@@ -49,11 +49,10 @@ class Mutant:
 @cache
 def of_step(step, place=0):
     """All mutants of one step (a tuple of Mutant); none of another run does the same by construction."""
-    from refq.vectors.mutants import altered, constants, fields, geometry, products, storage, structural
+    from refq.vectors.mutants import altered, constants, fields, geometry, lanes, products, storage, structural
     found = {}
-    for make in (fields.mutants, structural.mutants, constants.mutants, products.mutants, geometry.mutants, storage.mutants,
-                 altered.mutants):
-        for kind, name, phrase, local, wrap in make(step):
+    for family in (fields, structural, constants, products, lanes, geometry, storage, altered):
+        for kind, name, phrase, local, wrap in family.mutants(step):
             found.setdefault(name, Mutant(place, kind, name, phrase, local, contained(wrap, step.row)))
     return tuple(found.values())
 

@@ -18,6 +18,10 @@ def mutants(step):
                 False, indexed(names, lambda m, t=t: np.arange(m) % t)
             yield "slip", f"slip shared_by({said}, {t})", f"{t} channels in a row share one {said}", False, \
                 indexed(names, lambda m, t=t: np.arange(m) // t)
+        if len(names) > 1:
+            for d in (1, -1):
+                yield "slip", f"slip channels_shifted({said}, {d})", f"{said} are off by {d} channel", False, \
+                    indexed(names, lambda m, d=d: (np.arange(m) + d) % max(1, m))
         yield "slip", f"slip reversed({said})", f"{said} are read from the last channel to the first", False, \
             indexed(names, lambda m: np.arange(m)[::-1])
     for name, declared in takes.items():

@@ -18,6 +18,7 @@ multiplier = {
 }
 STORAGE = {
     "sign_lost": "taken as unsigned (no sign extension)", "sign_invented": "taken as signed",
+    "sign_and_magnitude": "taken as sign and magnitude",
     "offset_binary": "taken as offset binary (top bit turned over)", "pairs_swapped": "in pairs whose halves are swapped",
     "bytes_swapped": "with swapped bytes", "high_byte_lost": "as 16 bits",
 }

@@ -59,6 +59,12 @@ def pairs_swapped(codes, width):
     return swapped
 
 
+def sign_and_magnitude(codes, width):
+    """The top bit read as a sign, and the others as what it is of."""
+    low = codes.astype(np.int64) & (1 << width.bits - 1) - 1
+    return np.where(codes < 0, -low, low)
+
+
 def bytes_swapped(codes, width):
     """The bytes of each code in the other order."""
     return np.ascontiguousarray(codes).byteswap()
@@ -73,6 +79,7 @@ READ = {
     sign_lost: lambda w: w.signed and w.bits <= 16,
     sign_invented: lambda w: not w.signed,
     offset_binary: lambda w: w.bits <= 8,
+    sign_and_magnitude: lambda w: w.signed and w.bits <= 8,
     pairs_swapped: lambda w: w.bits <= 4,
     bytes_swapped: lambda w: w.bits in (16, 32),
     high_byte_lost: lambda w: w.bits == 32 and w.signed,
