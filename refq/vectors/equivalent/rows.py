@@ -58,7 +58,8 @@ def unread(domain, how, mutant):
     if not changed or not same or how["row"] != domain.row or how["at"] is not unwatched:
         return None
     try:
-        ops.load(domain.step.op).spec(*({**how["given"]} | dict.fromkeys(changed, object())).values(), row=domain.row, at=unwatched)
+        operands = how["given"] | dict.fromkeys(changed, object())
+        ops.load(domain.step.op).spec(*operands.values(), row=domain.row, at=unwatched)
     except (TypeError, AttributeError, ValueError):
         return None
     return f"under this row the spec never reads {' and '.join(changed)}"
