@@ -38,8 +38,8 @@ class Cases:
 
 def regular(place):
     """Is the run a chain in which every step sees the rows, and channels last, of the one before?"""
-    shape = None
-    for i, step in enumerate(place.steps):
+    shape, before = None, None
+    for step in place.steps:
         if len(step.outputs) != 1 or hasattr(ops.load(step.op), "reach") and len(place.steps) > 1:
             return False
         declared = next(iter(step.row.gives.values()))

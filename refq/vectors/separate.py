@@ -79,7 +79,7 @@ def separation(found, causes):
         return ("no input was found that tells them apart: with this step's constants they may be the same; other constants "
                 "may tell (refq vectors)")
     taken = found["operands"] or found["input"]
-    given = ", ".join(f"{k} = {v}" if np.size(v) <= LONG else f"{k} = {np.size(v)} codes (--json has them)" for k, v in taken.items())
+    given = ", ".join(f"{k} = {v if np.size(v) <= LONG else f'{np.size(v)} codes (--json has them)'}" for k, v in taken.items())
     first, *others = found["answers"].items()
     other = next((pair for pair in others if pair[1] != first[1]), first)
     return (f"told apart at {found['place']} by {given}: {found['expected']} is right, {first[1]} for {first[0]}, "

@@ -49,7 +49,8 @@ def matmuls(rng):
     """Lengths around tiles, square ones, zero points of all kinds, real multipliers below and above 1, ties."""
     return [dense(rng, 5, 48, 33, -3, 5, between(rng, 1e-3, 3e-3, 33)), dense(rng, 6, 37, 19, 7, -10, powers(rng, 19)),
             dense(rng, 4, 16, 20, 0, 0, powers(rng, 20)), dense(rng, 7, 80, 40, -128, 0, between(rng, 5e-4, 2e-3, 40), 3),
-            dense(rng, 3, 3, 5, 4, -2, between(rng, 0.3, 0.9, 5), 0, 3), dense(rng, 4, 5, 17, 1, 3, between(rng, 0.8, 4, 17), 0, 2),
+            dense(rng, 3, 3, 5, 4, -2, between(rng, 0.3, 0.9, 5), 0, 3),
+            dense(rng, 4, 5, 17, 1, 3, between(rng, 0.8, 4, 17), 0, 2),
             dense(rng, 9, 45, 37, 12, -3, between(rng, 8e-4, 4e-3, 37), rng.integers(-9, 9, 37)),
             dense(rng, 6, 32, 32, 5, 0, powers(rng, 32)), dense(rng, 5, 70, 18, -20, 7, between(rng, 6e-4, 2e-3, 18))]
 

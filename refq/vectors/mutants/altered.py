@@ -9,7 +9,7 @@ from refq.ints import rounding
 from refq.ints.operand import F32
 from refq.ints.row import alternatives
 from refq.ints.sites import Sites
-from refq.ints.width import I32, Width
+from refq.ints.width import I16, I32, Width
 from refq.vectors.mutants import phrases
 from refq.vectors.mutants.smallest import smallest
 from refq.vectors.place import by_spec
@@ -51,15 +51,18 @@ class Seen(Sites):
 class Altered(Sites):
     """Passes everything on to the sites `inner`; at the one named, another word or method, or `change` of the value."""
 
-    def __init__(self, inner, name, word=None, method=None, change=None, clip=None, instead=None):
+    def __init__(self, inner, name, word=None, method=None, change=None, clip=None, instead=None,
+                 before=None):
         self.inner, self.name, self.word, self.method, self.change = inner, name, word, method, change
-        self.limits, self.instead = clip, instead
+        self.limits, self.instead, self.before = clip, instead, before
 
     def passed(self, method, name, *arguments):
         if name != self.name:
             return getattr(self.inner, method)(name, *arguments)
         if self.word:
             arguments = (self.word, *arguments[1:])
+        if self.before:
+            arguments = (self.before(np.asarray(arguments[0])), *arguments[1:])
         if self.limits:
             return self.inner(name, np.clip(arguments[0], *self.limits), arguments[1])
         value = getattr(self.inner, self.method or method)(name, *arguments)
@@ -116,6 +119,9 @@ def mutants(step):
                 if width.bits < 63 and (lo, hi) != (width.lo, width.hi):
                     yield made(site, f"saturates at {lo} and {hi}", phrases.site(
                         site, f"saturates at {lo} and {hi}, not at {width.lo} and {width.hi}"), clip=(lo, hi))
+            if width.bits < 16:
+                yield made(site, "wraps at i16 before it saturates", phrases.site(site, "wraps at 16 bits before it saturates"),
+                           before=I16.wrap)
             yield made(site, "wraps", phrases.site(site, "wraps where it should saturate"), method="wrap")
             if width.signed and width.bits > 1:
                 yield made(site, f"clips above {width.lo}", phrases.site(site, f"saturates at {width.lo + 1}, not at {width.lo}"),

@@ -34,6 +34,8 @@ def mutants(step):
                 if np.dtype(narrow).itemsize < width.dtype.itemsize:
                     yield ("storage", f"{name} read: as an array of {narrow}",
                            f"{name} is declared as {narrow}: channel j reads element j of that", False, viewed(name, narrow))
+        if width.dtype.itemsize == 1:
+            yield "storage", f"{name} read: as an array of int16", f"{name} is read in pairs, as int16", False, widened(name)
         if width.dtype.kind != "f" and takes[name].lo < 0:
             yield "slip", f"slip {name}_negated", f"{name} has the wrong sign", True, negated(name)
     if groups and takes.get("acc") is not None and len(takes["acc"].names) == 2:
@@ -59,6 +61,16 @@ def viewed(name, narrow):
         def altered(operands, **how):
             array = np.ascontiguousarray(operands[name])
             return run({**operands, name: array.view(narrow)[:len(array)].astype(np.int64)}, **how)
+        return altered
+    return wrap
+
+
+def widened(name):
+    """Two neighbouring bytes as one code; behind the end lie zeros."""
+    def wrap(run):
+        def altered(operands, **how):
+            array = np.ascontiguousarray(operands[name])
+            return run({**operands, name: np.concatenate([array, 0 * array]).view(np.int16).astype(np.int64)}, **how)
         return altered
     return wrap
 

@@ -49,6 +49,8 @@ def geometries(row):
         "the dilations are ignored": {"dilation": (1, 1)},
         "padding before and behind are exchanged": {"padding": (bottom, right, top, left)},
         "the padding is left out: windows start at the image": {"padding": (0, 0, 0, 0)},
+        "the padding before is the sum of both": {"padding": (top + bottom, left + right, bottom, right)},
+        "strides and dilations are 1": {"stride": (1, 1), "dilation": (1, 1)},
         "windows start one place late": {"padding": (max(top - 1, 0), max(left - 1, 0), bottom, right)},
         "windows start one place early": {"padding": (top + 1, left + 1, bottom, right)},
     }

@@ -32,6 +32,10 @@ def misread(x, w):
         yield "x and w read as unsigned", "x and w are taken as unsigned", unsigned(x), unsigned(w)
     for t in (*TAILS, 32):
         yield f"only the last {t}", f"only the products of the last step of {t} along k are kept", before_last(t), same
+    for of in (16, 32, 64):
+        for t in (4, 8, 16, 32):
+            if t < of:
+                yield f"first {t} of every {of}", f"of every {of} products only the first {t} are added", first_of(t, of), same
     for t in (2, *TAILS, 32):
         yield f"tail of {t} lost", f"the last k % {t} products are left out", in_tail(zero, x, t), same
     for name, width, make in (("x", x, lambda f: (f, same)), ("w", w, lambda f: (same, f))):
@@ -76,6 +80,12 @@ def before_last(t):
         result = codes.astype(np.int64)
         result[..., :max(0, (codes.shape[-1] - 1) // t * t)] = 0
         return result
+    return change
+
+
+def first_of(t, of):
+    def change(codes, operands):
+        return np.where(np.arange(codes.shape[-1]) % of < t, codes, 0)
     return change
 
 

@@ -45,6 +45,9 @@ def mutants(step):
     for name, phrase, rule in rules(step.row):
         for carrier, how in CARRIERS.items():
             yield "term", f"{name} of {carrier}", f"{phrase}, {how[0]}", True, joined(step.row, rule, how[1])
+    for t in (*TAILS, 32):
+        yield ("term", f"zero points of padding to {t}",
+               f"k is filled up to a multiple of {t}, and the zero points are taken off what fills it too", True, of_padding(t))
     for name, phrase, part, change in corrections():
         yield "term", f"correction: {name}", phrase, "channel" not in name, corrected(part, change)
 
@@ -92,6 +95,16 @@ def cleared(t):
             x = x.copy()
             x[..., :first] = zx
             return run({**operands, "x": x, "w": w}, **how)
+        return altered
+    return wrap
+
+
+def of_padding(t):
+    """k zx zw of places that are no codes."""
+    def wrap(run):
+        def altered(operands, **how):
+            extra = -operands["x"].shape[-1] % t * np.asarray(operands["zx"], np.int64) * np.asarray(operands["zw"], np.int64)
+            return {"acc": run(operands, **how)["acc"].astype(np.int64) + extra}
         return altered
     return wrap
 

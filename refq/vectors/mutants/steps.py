@@ -24,6 +24,8 @@ def mutants(program, run):
                             bias_behind(i, following.row))
                 yield whole(i, "unit: bias rescaled apart", f"sum and bias go through {following.op} apart, and are added",
                             bias_apart(i))
+                yield whole(i, "unit: bias rescaled before",
+                            f"the bias goes through {following.op} before it joins the sum, and again with it", bias_before(i))
                 if hasattr(following.row, "out") and following.row.out.bits < 32:
                     yield whole(i, "unit: bias after the rounding",
                                 f"the bias joins behind the rounding of {following.op}, before its clip",
@@ -114,6 +116,17 @@ def bias_apart(i):
         parts = [run({**taken, key: np.ascontiguousarray(part.reshape(taken[key].shape)), "zp": 0})[name].astype(np.int64)
                  for part in (acc, bias)]
         return place.go_on(i + 1, {name: declared.width.clip(sum(parts) + zp)})
+    return function
+
+
+def bias_before(i):
+    """The bias is rescaled by itself before it joins the sum."""
+    def function(place):
+        step, behind = place.steps[i], place.steps[i + 1]
+        operands, taken, key = place.operands(i), place.operands(i + 1), main(place, i + 1)
+        bias = np.ascontiguousarray(operands["bias"].reshape(1, -1))
+        small = by_spec(behind.op, replace(behind.row, out=I32))({**taken, key: bias, "zp": 0})[next(iter(behind.row.gives))]
+        return place.go_on(i, by_spec(step.op, step.row)({**operands, "bias": small.reshape(-1)}))
     return function
 
 
