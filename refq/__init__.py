@@ -20,7 +20,7 @@ PUBLIC = {
     "record": "refq.vectors.record",
     "read": "refq.vectors.pack",
     "verify": "refq.vectors.verify",
-    "verify_kernel": "refq.vectors.kernel",
+    "verify_kernel": "refq.vectors.kernels.kernel",
     "RefqError": "refq.errors",
     "IllFormed": "refq.errors",
     "Unsupported": "refq.errors",

@@ -29,7 +29,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from refq.errors import Corrupt, IllFormed, nearest
-from refq.vectors import imported, watch
+from refq.vectors import watch
+from refq.vectors.exchange import imported
 from refq.vectors.manifest import shortened
 
 ENDINGS = (".npy", ".npz", ".safetensors")

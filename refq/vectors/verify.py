@@ -52,7 +52,7 @@ def verify(pack, against, require="any", tolerance=0, progress=None):
         report.verdicts = watch.inserted(report.verdicts, partial, pack.program)
         report.notes, report.cases = said + report.notes, max(report.cases, watch.cases(dump))
     if report.wrong:
-        from refq.vectors.causes import of_dump  # here: a device that is right needs no mutants
+        from refq.vectors.diagnosis.causes import of_dump  # here: a device that is right needs no mutants
         report.diagnoses, unknown = of_dump(pack, dump, report)
         report.notes += unknown
     return report

@@ -22,8 +22,8 @@ from refq.graph import store
 from refq.graph.describe import codes_hash
 from refq.graph.program import Step
 from refq.machine.linear import rule_of
+from refq.vectors.diagnosis.place import Place, by_kernel
 from refq.vectors.pack import Pack, read
-from refq.vectors.place import Place, by_kernel
 from refq.vectors.report import Tally, Verdict
 
 SUMMED = ("matmul", "batch_matmul", "conv2d")

@@ -12,8 +12,8 @@ import numpy as np
 from refq import ops
 from refq.errors import IllFormed, nearest
 from refq.ints.row import plain
+from refq.vectors.diagnosis.place import Place
 from refq.vectors.pack import Pack, read
-from refq.vectors.place import Place
 from refq.view.explain_sites import Watched, element, moment
 from refq.view.explain_sums import table
 

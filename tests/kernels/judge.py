@@ -16,10 +16,10 @@ from refq.graph.program import Program, Step, Tensor
 from refq.grids.affine import Affine
 from refq.ints.accumulate import Accumulate
 from refq.ints.width import I8, I16, I32, U8, Width
-from refq.vectors.causes import outside
-from refq.vectors.diagnose import diagnose
-from refq.vectors.kernel import each_judged, report_of
-from refq.vectors.place import Place
+from refq.vectors.diagnosis.causes import outside
+from refq.vectors.diagnosis.diagnose import diagnose
+from refq.vectors.diagnosis.place import Place
+from refq.vectors.kernels.kernel import each_judged, report_of
 from refq.vectors.record import record
 
 HERE = Path(__file__).parent

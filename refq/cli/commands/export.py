@@ -24,7 +24,7 @@ def command(pack, to, out, unit, cases, as_json, **options):
     Without --unit: inputs, constants and every recorded tensor. `refq import` is the way back for what a device wrote in
     the same shape.
     """
-    from refq.vectors.exported import export
+    from refq.vectors.exchange.exported import export
     index = export(pack, to, out, unit, cases, **{k: v for k, v in options.items() if v is not None})
     files = sorted({e["file"] for e in index["entries"]})
     tell({"out": str(out), **index}, f"{len(index['entries'])} arrays of {index['cases']} cases in {len(files)} files of "

@@ -20,7 +20,7 @@ def command(folder, pack, out, index, as_json):
     printed, which is compared with the pack at once (exit status 1: something differs).
     """
     if str(folder).endswith(".txt"):
-        from refq.vectors import checksum
+        from refq.vectors.exchange import checksum
         if out or index:
             raise IllFormed("--out and --index: checksums are compared, not imported; leave them out")
         report = checksum.compare(pack, folder)
@@ -28,7 +28,7 @@ def command(folder, pack, out, index, as_json):
         sys.exit(0 if report.passed else 1)
     if not out:
         raise IllFormed("--out: name the .npz that the dump is written to")
-    from refq.vectors.imported import import_
+    from refq.vectors.exchange.imported import import_
     report = import_(folder, pack, out, index)[1]
     unknown = f"\nunknown   {report['unknown']} codes with x or z; verify counts them as wrong" if report["unknown"] else ""
     same = (f"\nsame      {report['as_exported']} files are byte for byte those that were exported"

@@ -18,8 +18,8 @@ def command(pack, kernel, against, out, as_json):
     """
     if bool(kernel) == bool(against):
         raise IllFormed("give what fails, by --kernel or by --against, one of them")
-    from refq.vectors import shrink
-    from refq.vectors.shrink_search import TRIES
+    from refq.vectors.shrinking import shrink
+    from refq.vectors.shrinking.shrink_search import TRIES
     if kernel:
         with bar(TRIES, "shrinking") as shown:
             small = shrink.shrink_kernel(pack, kernel, out, lambda done: shown.update(1))

@@ -52,13 +52,13 @@ def of_device(pack, kind, devices, require, tolerance, unit):
             from refq.vectors.verify import verify
             return verify(pack, devices[kind], require, tolerance)
         case "kernel":
-            from refq.vectors.kernel import verify_kernel
+            from refq.vectors.kernels.kernel import verify_kernel
             return verify_kernel(pack, devices[kind], tolerance)
         case "python":
-            from refq.vectors.kernel_python import verify_python
+            from refq.vectors.kernels.kernel_python import verify_python
             return verify_python(pack, devices[kind], patterns, tolerance)
         case "onnxruntime":
-            from refq.vectors.kernel_onnx import verify_onnxruntime
+            from refq.vectors.kernels.kernel_onnx import verify_onnxruntime
             return verify_onnxruntime(pack, devices[kind], patterns, tolerance)
     from refq.vectors.verify import verify_itself
     return verify_itself(pack)

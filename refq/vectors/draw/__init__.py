@@ -8,10 +8,10 @@ from itertools import islice
 
 from refq.errors import IllFormed
 from refq.graph.program import Program
-from refq.vectors import score as scores
+from refq.vectors.diagnosis.place import Place
 from refq.vectors.draw.configuration import configuration, links, resolve, together
 from refq.vectors.draw.sizes import CASES
-from refq.vectors.place import Place
+from refq.vectors.scoring import score as scores
 
 POOL = 160
 """Configurations that are tried before what is left alive is given up."""

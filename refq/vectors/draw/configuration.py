@@ -9,9 +9,9 @@ from refq.errors import IllFormed, nearest
 from refq.graph.bounds import bounds
 from refq.graph.program import Program, Step, Tensor
 from refq.ints.width import Width
+from refq.vectors.diagnosis.place import Place
 from refq.vectors.draw import constants, rows, sizes
 from refq.vectors.draw.stream import Stream
-from refq.vectors.place import Place
 
 WIDE = {"matmul", "batch_matmul", "conv2d", "mean"}
 """Operations whose accumulator is as wide as what follows takes."""

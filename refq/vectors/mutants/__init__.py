@@ -17,7 +17,7 @@ spec and are never compiled. Where on the result a mutant acts is a region (regi
 from dataclasses import dataclass, field
 from functools import cache
 
-from refq.vectors.place import held
+from refq.vectors.diagnosis.place import held
 
 
 @dataclass(frozen=True, eq=False)

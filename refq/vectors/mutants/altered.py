@@ -10,9 +10,9 @@ from refq.ints.operand import F32
 from refq.ints.row import alternatives
 from refq.ints.sites import Sites
 from refq.ints.width import I16, I32, Width
+from refq.vectors.diagnosis.place import by_spec
 from refq.vectors.mutants import phrases
 from refq.vectors.mutants.smallest import smallest
-from refq.vectors.place import by_spec
 
 NARROWER = (48, 32, 24, 16, 8)
 

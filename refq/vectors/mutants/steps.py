@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 
 from refq.ints.width import I32
+from refq.vectors.diagnosis.place import by_kernel, by_spec
 from refq.vectors.mutants import Mutant
-from refq.vectors.place import by_kernel, by_spec
 
 
 def mutants(program, run):

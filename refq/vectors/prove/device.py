@@ -6,9 +6,9 @@ import numpy as np
 
 from refq.errors import IllFormed, RefqError
 from refq.graph.program import Program, Step, Tensor
-from refq.vectors import kernel as kernels
-from refq.vectors.calls import AGAIN, FIRST
-from refq.vectors.kernel_toml import read_toml
+from refq.vectors.kernels import kernel as kernels
+from refq.vectors.kernels.calls import AGAIN, FIRST
+from refq.vectors.kernels.kernel_toml import read_toml
 from refq.vectors.units import units
 
 UNKNOWN = 2 ** 63 - 1

@@ -1,4 +1,4 @@
-"""Runs model.onnx, which lies beside this file, on the cases of a folder (refq/vectors/kernel_files.py): session.py FOLDER.
+"""Runs model.onnx, which lies beside this file, on the cases of a folder (kernels/kernel_files.py): session.py FOLDER.
 
 Alone in a process, so that an emulator can be put in front of it. Needs numpy and onnxruntime, and nothing of refq.
 """

@@ -5,8 +5,8 @@ from refq.graph.program import Step
 from refq.ints.lanes import Lanes
 from refq.ints.width import U32, Width
 from refq.ops import matmul
+from refq.vectors.diagnosis.place import by_spec
 from refq.vectors.mutants import lanes
-from refq.vectors.place import by_spec
 
 ROW = matmul.Row(x=Width(4, False), w=Width(4))
 

@@ -9,8 +9,8 @@ from vectors.mutants.steps import sized, steps_of
 
 from refq import ops
 from refq.errors import RefqError
+from refq.vectors.diagnosis.place import by_kernel, by_spec
 from refq.vectors.mutants import of_step
-from refq.vectors.place import by_kernel, by_spec
 
 IMPOSSIBLE = (RefqError, ValueError, OverflowError, ZeroDivisionError, IndexError, KeyError)
 STEPS = steps_of()

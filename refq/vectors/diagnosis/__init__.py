@@ -1,0 +1,1 @@
+"""Diagnosis: why a device is wrong: the mistakes that reproduce what it gave."""

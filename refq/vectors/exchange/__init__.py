@@ -1,0 +1,1 @@
+"""Exchange: packs in the formats that devices read, and back."""

@@ -1,0 +1,72 @@
+"""Which mutants are no bugs: proofs that a change leaves every result as it is, each of them a sentence.
+
+Three judges, in this order. Algebra: the spec never reads the altered field, or rounds in a way that the field commutes
+with. Intervals: the spec run on ranges (intervals.py) shows that a register never leaves the narrower width, that what
+it clips ends at the same rail, or that a rounding never meets what its words differ in. Enumeration: where the domain
+is small, every input. A search that found nothing proves nothing: `reason` gives None then, and the mutant is named.
+
+The domain is what the rows declare: all codes of an operand, all constants unless they are given, axes of at most
+intervals.LONGEST, and only programs that Program.prove admits.
+"""
+import numpy as np
+
+from refq.ints.sites import unwatched
+from refq.vectors.diagnosis.place import by_spec
+from refq.vectors.mutants.altered import Altered
+from refq.vectors.mutants.smallest import smallest
+from refq.vectors.scoring.equivalent.constants import operands_alike, unchanged
+from refq.vectors.scoring.equivalent.domain import Domain
+from refq.vectors.scoring.equivalent.enumerated import enumerated
+from refq.vectors.scoring.equivalent.rows import row_alike, unread
+from refq.vectors.scoring.equivalent.sites import site_idle
+
+MOVES = ("table", "arrange")
+
+
+def reason(program, places, free):
+    """Why a mutant is no bug in any of `places`, pairs (run of steps, the mutant there), as a sentence, or None. `free`:
+    constants may be any that the row takes, and one place says it for all; otherwise they are those of `program`."""
+    said = None
+    for run, mutant in places[:1 if free else None]:
+        if not mutant.wrap or not (said := proof(Domain(program, run[mutant.place], free), mutant)):
+            return None
+    return said
+
+
+def proof(domain, mutant):
+    """The first judge's sentence, or None."""
+    try:
+        how = captured(mutant, domain.step)
+    except (ValueError, IndexError, TypeError, KeyError):
+        return None
+    if domain.step.op == "conv2d" and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
+        return "images and filters have no longer as many channels: where it would change something it cannot run"
+    if mutant.kind == "slip":
+        return unread(domain, how, mutant) or unchanged(domain, mutant)
+    if domain.step.op in MOVES and mutant.name.endswith((" read: sign_lost", " read: sign_invented")):
+        return "codes are moved as they are: the low bits that are written do not change"
+    if mutant.kind == "storage" or how["operands"] is not how["given"]:
+        return operands_alike(domain, mutant) or enumerated(domain, mutant)
+    if isinstance(how["at"], Altered):
+        return site_idle(domain, how["at"]) or enumerated(domain, mutant)
+    return row_alike(domain, how["row"]) or enumerated(domain, mutant)
+
+
+def captured(mutant, step):
+    """How a mutant calls the run that it wraps: the operands, the row and the sites that it passes."""
+    given, found = ones(step.row), {}
+
+    def run(operands, row=step.row, at=unwatched):
+        found.update(operands=operands, row=row, at=at, given=given, truth=by_spec(step.op, step.row)(given))
+        return found["truth"]
+    result = mutant.around(run)(given)
+    return found | {"result": result}
+
+
+def ones(row):
+    """The smallest operands of a row, of codes that are not 0 where they may be 1: to drop one changes it."""
+    made = {}
+    for name, codes in smallest(row).items():
+        one = min(max(1, row.takes[name].lo), row.takes[name].hi)
+        made[name] = np.full_like(codes, one) if isinstance(codes, np.ndarray) else type(codes)(one)
+    return made

@@ -1,0 +1,109 @@
+"""What a step can be given, and what its registers can reach."""
+from functools import lru_cache
+
+import numpy as np
+
+from refq import ops
+from refq.graph.bounds import bounds
+from refq.ints.width import I32, I40, Width
+from refq.vectors.scoring.intervals import Interval, Reached, of
+
+LEAST = -(1 << 63)
+
+
+def proved(row):
+    """Sites of a row's operation to (the least that they hold, the width that they stay within, None: their own): what
+    graph/bounds.py proves of registers, since it refuses a program in which one could overflow; both summands of a joined
+    add stay within what holds for their sum, each exponential within what holds for the sum of all. And a softmax's sum
+    is at least what the largest code of a row adds, 2**n."""
+    op = type(row).__module__.rpartition(".")[2]
+    if op == "add":
+        names = ("a_raised", "b_raised", *(("a_scaled", "b_scaled", "total") if row.joined else ()))
+        return {name: (LEAST, I32) for name in names}
+    if op == "shiftmax":
+        return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
+    return {"acc": (LEAST, None)} if op == "mean" else {}
+
+SUMS = ("matmul", "conv2d", "batch_matmul")
+
+
+class Domain:
+    """What one step can be given: `reach`, an Interval of each operand."""
+
+    def __init__(self, program, step, free):
+        self.program, self.step, self.free, self.row = program, step, free, step.row
+        self.constants = {} if free else {k: program.constants[t] for k, t in step.inputs.items() if t in program.constants}
+
+    @property
+    def reach(self):
+        made = {}
+        for name, declared in self.row.takes.items():
+            if name in self.constants:
+                made[name] = of(self.constants[name])
+            elif declared.width.dtype.kind == "f":
+                made[name] = Interval(np.float32(declared.lo), np.float32(declared.hi))
+            else:
+                made[name] = self.known(name) or Interval(declared.lo, declared.hi)
+        return made
+
+    def known(self, operand):
+        """What bounds prove of the register that a step before has made."""
+        return None if self.free else self.bound(self.step.inputs[operand])
+
+    def bound(self, tensor):
+        for step in self.program.steps:
+            if tensor in step.outputs.values():
+                found = [b for b in proven(self.program) if b.step == step.name and step.outputs.get(b.register) == tensor]
+                return Interval(int(np.min(found[0].lo)), int(np.max(found[0].hi))) if found else None
+        return None
+
+    def sums(self):
+        """What every sum of some of the products, bias or not, stays within."""
+        known = None if self.free else self.bound(next(iter(self.step.outputs.values())))
+        return known or Interval(self.row.acc.lo, self.row.acc.hi)
+
+    def trace(self, row=None, forced=None):
+        """What each site reaches, as Reached notes it, and the result's Interval; None where the spec does not run on
+        intervals."""
+        row = row or self.row
+        if self.step.op in SUMS:
+            total, width = self.sums(), self.row.acc
+            return [(name, "register", "", total, None, width, total) for name in ("partial", "acc")], total
+        parts = [self.traced(reach, row, forced) for reach in self.pieces()]
+        seen = [joined(sites) for sites in zip(*(seen for seen, _ in parts))]
+        results = [of(result) for _, result in parts if result is not None]
+        return seen, union(results) if len(results) == len(parts) else None
+
+    def traced(self, reach, row, forced):
+        at = Reached(proved(row), forced)
+        if self.step.op == "add_float32":       # what is before the rounding is float32, and holds anything
+            return at.seen, at.clip("y", at("rounded", Interval(I40.lo, I40.hi), I40) + reach["zo"], row.out)
+        try:
+            with np.errstate(all="ignore"):
+                return at.seen, ops.load(self.step.op).spec(*reach.values(), row=row, at=at)
+        except (TypeError, AttributeError, ValueError, IndexError, OverflowError):
+            return at.seen, None
+
+    def pieces(self):
+        """`reach`, cut where x0 doubles: how often a code goes into it hangs together with how large it is."""
+        reach = self.reach
+        if "x0" not in reach or reach["x0"].lo == reach["x0"].hi:
+            return [reach]
+        return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25)]
+
+
+@lru_cache(maxsize=2)
+def proven(program):
+    """The bounds of a program: they are the same for every mutant."""
+    return tuple(bounds(program))
+
+
+def union(intervals):
+    return Interval(min(i.lo for i in intervals), max(i.hi for i in intervals))
+
+
+def joined(sites):
+    """One site of several traces: what it meets and gives in all of them."""
+    name, method, word, _, _, width, _ = sites[0]
+    by = union([s[4] for s in sites]) if sites[0][4] is not None else None
+    return name, method, word, union([s[3] for s in sites]), by, width, union([s[6] for s in sites])

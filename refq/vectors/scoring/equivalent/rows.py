@@ -1,0 +1,108 @@
+"""Proofs of algebra: fields and operands that a spec never reads, roundings that commute, sums whose order is free."""
+from dataclasses import fields
+
+import numpy as np
+
+from refq import ops
+from refq.ints import rounding
+from refq.ints.accumulate import Accumulate
+from refq.ints.sites import unwatched
+from refq.vectors.mutants.smallest import smallest
+from refq.vectors.scoring.equivalent.sites import held_alike, word_idle
+
+COMMUTE = ("floor", "ceil", "half_up", "half_down")
+
+
+class Name(str):
+    """A word of a row that tells when somebody looks at it."""
+
+    def __new__(cls, word, read):
+        made = super().__new__(cls, word)
+        made.read = read
+        return made
+
+    def __eq__(self, other):
+        self.read()
+        return str.__eq__(self, other)
+
+    def __hash__(self):
+        self.read()
+        return str.__hash__(self)
+
+
+class Watched:
+    """A row that notes which of its fields are read; a text only once it is compared or looked up."""
+
+    def __init__(self, row, fields_read):
+        self.__dict__.update(row=row, fields_read=fields_read)
+
+    def __getattr__(self, name):
+        held = getattr(self.row, name)
+        if isinstance(held, str):
+            return Name(held, lambda: self.fields_read.add(name))
+        self.fields_read.add(name)
+        return held
+
+
+def read_by_spec(step):
+    """The fields of its row that the spec of a step reads; specs branch on rows alone."""
+    found = set()
+    ops.load(step.op).spec(*smallest(step.row).values(), row=Watched(step.row, found), at=unwatched)
+    return found
+
+
+def unread(domain, how, mutant):
+    """Operands that the spec never reads under this row, and nothing else, are altered."""
+    changed = [k for k, v in how["operands"].items() if v is not how["given"][k]]
+    same = all(np.array_equal(how["result"][k], y) for k, y in how["truth"].items())
+    if not changed or not same or how["row"] != domain.row or how["at"] is not unwatched:
+        return None
+    try:
+        operands = how["given"] | dict.fromkeys(changed, object())
+        ops.load(domain.step.op).spec(*operands.values(), row=domain.row, at=unwatched)
+    except (TypeError, AttributeError, ValueError):
+        return None
+    return f"under this row the spec never reads {' and '.join(changed)}"
+
+
+def row_alike(domain, other):
+    row, step = domain.row, domain.step
+    differ = [f.name for f in fields(row) if getattr(row, f.name) != getattr(other, f.name)]
+    if not set(differ) & read_by_spec(step):
+        return f"under this row the spec never reads {' and '.join(differ)}"
+    if differ == ["accumulate"]:
+        return joins_alike(domain, other.accumulate)
+    if differ == ["zero_point"] and row.ties in COMMUTE and not domain.free:
+        return f"{row.ties} commutes with adding an integer, and the sum stays within 64 bits" if room_inside(domain) else None
+    if len(differ) == 1 and all(getattr(r, differ[0]) in (*rounding.names, "wrap", "saturate") for r in (row, other)):
+        return traces_alike(domain, other)
+    return None
+
+
+def room_inside(domain):
+    reach = domain.reach
+    wide = (reach["acc"] - reach["zin"]) * reach["mult"] + (reach["zp"] << reach["shift"])
+    return -(1 << 63) <= wide.lo and wide.hi < 1 << 63
+
+
+def joins_alike(domain, rule):
+    """Do products join alike where nothing is lost on the way?"""
+    total = domain.sums()
+    if isinstance(rule, Accumulate) and total.inside(rule.width) and total.inside(rule.result):
+        return f"every sum of some of the products stays within {total}, which {rule.width} holds: their order is free"
+    return None
+
+
+def traces_alike(domain, other):
+    """Two rows whose words differ only at sites where that shows nothing."""
+    (first, _), (second, _) = domain.trace(), domain.trace(other)
+    if [s[0] for s in first] != [s[0] for s in second]:
+        return None
+    said = []
+    for site, turned in zip(first, second):
+        if site[1:3] != turned[1:3]:
+            idle = word_idle(domain, site, turned[2]) if turned[2] else held_alike(site)
+            if not idle:
+                return None
+            said.append(idle)
+    return "; ".join(dict.fromkeys(said)) or None
