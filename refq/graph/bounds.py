@@ -48,13 +48,18 @@ def refuse_overflow(program):
     """Raises IllFormed for the first register that could overflow although its row refuses that."""
     rows = {step.name: step.row for step in program.steps}
     for bound in bounds(program):
-        rule = getattr(rows[bound.step], "accumulate", None)
-        if not bound.fits and (rule is None or rule.overflow == "refuse"):
+        if not bound.fits and refuses(rows[bound.step]):
             lo, hi = np.broadcast_arrays(bound.lo, bound.hi)
             channel = int(np.argmax(np.maximum(hi - bound.width.hi, bound.width.lo - lo)))
             raise IllFormed(f"step {bound.step}: its register {bound.register} can reach {int(lo.flat[channel])} to "
                             f"{int(hi.flat[channel])} (channel {channel}), which {bound.width} does not hold and dialect "
                             f"{program.dialect} forbids; {bound.bits} bits would do")
+
+
+def refuses(row):
+    """Does a row leave open what becomes of a register that overflows? A left shift that wraps is as good as undefined."""
+    rule = getattr(row, "accumulate", None)
+    return rule.overflow == "refuse" if rule else getattr(row, "overflow", "refuse") != "saturate"
 
 
 def nothing(program, step, reach):
@@ -107,9 +112,9 @@ def summed(program, step, reach):
 
 
 def lifted(program, step, reach):
-    """What is rescaled in two roundings is first raised by 31 - shift bits, where that is positive."""
+    """What is rescaled in two roundings is first raised by 31 - shift bits, where that is positive; without its zero point."""
     acc, shift = step.inputs["acc"], program.constants[step.inputs["shift"]].astype(np.int64)
-    if step.row.high == "none" or not (shift < 31).any():
+    if step.row.high == "none":
         return
     width, zero = program.tensors[acc].width, number(program, step, "zin")
     lo, hi = reach.get(acc, (width.lo, width.hi))

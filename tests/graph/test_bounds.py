@@ -6,6 +6,7 @@ import digits
 import nets
 import numpy as np
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,3 +198,29 @@ def test_a_loaded_program_is_proved_before_it_runs():
     full = program.constants | {acc: np.full_like(program.constants[acc], 2 ** 31 - 1)}
     with pytest.raises(IllFormed, match=f"step {step.name}: its register acc"):
         replace(program, constants=full).run(digits.codes(program, 1))
+
+
+def test_left_shifts_that_saturate_are_defined():
+    """A rescale whose left shift may leave 32 bits is refused where it wraps, and runs where its row says that it saturates."""
+    for overflow in ("wrap", "saturate"):
+        program = small.program()
+        program.constants["fc1.rescale.shift"][:] = 3
+        steps = tuple(replace(s, row=replace(s.row, overflow=overflow)) if s.op == "rescale" else s for s in program.steps)
+        program = replace(program, steps=steps)
+        if overflow == "wrap":
+            with pytest.raises(IllFormed, match="register lifted can reach"):
+                program.prove()
+        else:
+            program.prove()
+
+
+def test_a_zero_point_taken_off_a_full_register():
+    """A register of 32 bits less a zero point leaves 32 bits, though nothing is shifted to the left."""
+    program = small.program()
+    steps = tuple(s for s in program.steps if s.name == "fc1.rescale")
+    program = replace(program, steps=steps, inputs=("fc1.acc",), outputs=("hidden",))
+    program.constants["fc1.rescale.shift"][:] = 40
+    program.prove()
+    moved = replace(program, constants=program.constants | {"fc1.rescale.zin": np.array(1, np.int32)})
+    with pytest.raises(IllFormed, match="register lifted can reach -2147483649"):
+        moved.prove()

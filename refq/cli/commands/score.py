@@ -16,9 +16,9 @@ def command(vectors, pack, as_json):
     VECTORS is a pack, or with --pack a dump that holds inputs: .npz, .npy in a folder, .safetensors, or an ONNX
     test_data_set. Exit status 0: every bug is seen or proved to be none; 1: some would pass unseen.
     """
-    from refq.vectors.scoring.scored import score_of
+    from refq.vectors.scoring.scored import score
     from refq.view.score import scored
     with bar(0, "scoring"):
-        report = score_of(vectors, pack)
+        report = score(vectors, pack)
     tell(report, scored(report), as_json)
     sys.exit(0 if not report["survivors"] else 1)

@@ -91,12 +91,14 @@ def configuration(chain, dialect, number, index, seed, shape=None):
     given = None                                # the tensor that the step before has made
     for place, link in enumerate(chain):
         stream = Stream(seed, f"{'+'.join(k.op for k in chain)} {link.row} {place} {index}")
-        made, given = extended(made, link, f"{link.op}.{number}", index, stream, given, shape, dialect, place + 1 == len(chain))
+        ends = place + 1 == len(chain)
+        made, given = extended(made, link, f"{link.op}.{number}", index, stream, given, shape, dialect, ends, len(chain) > 1)
     return made
 
 
-def extended(made, link, name, index, stream, given, shape, dialect, last):
-    """`made` with one more step, and the name of its result."""
+def extended(made, link, name, index, stream, given, shape, dialect, last, unit):
+    """`made` with one more step, and the name of its result. In a `unit` weights and what lies between its steps have no
+    zero point, as in every program that refq lowers: kernels of such a unit do not take one."""
     row, found, lead, reach = link.row, None, None, None
     if given is None:
         row, found = sizes.of(link.op, row, index, shape)
@@ -110,7 +112,7 @@ def extended(made, link, name, index, stream, given, shape, dialect, last):
         found, lead = continued(made, row, index, given)
         reach = constants.Reach(largest(made, given, dialect), bound(made, given, dialect))
         narrow = None
-    fixed = constants.of(link.op, row, found, stream, index, reach)
+    fixed = constants.of(link.op, row, found, stream, index, reach, ("zw",) * unit + ("zin",) * bool(given))
     tensors, inputs = dict(made.tensors), dict(made.inputs)
     taken = {}
     shapes = {}

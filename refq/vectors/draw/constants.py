@@ -19,9 +19,9 @@ class Reach:
     most: int
 
 
-def of(op, row, found, stream, index, reach=None):
+def of(op, row, found, stream, index, reach=None, zeros=()):
     """Operand to array or integer, for every operand of `row` that has no axis n. `reach`: of the main operand,
-    or None where the whole register is used."""
+    or None where the whole register is used; `zeros`: operands that are 0."""
     made = {}
     for name, declared in row.takes.items():
         if declared.width.dtype.kind == "f":
@@ -32,6 +32,7 @@ def of(op, row, found, stream, index, reach=None):
             made[name] = style(stream.under(name), declared, shape, index)
     if reach and "zin" in made:
         made["zin"] = int(np.clip(made["zin"], -reach.most // 2, reach.most // 2))
+    made |= {name: made[name] * 0 for name in zeros if name in made}
     fit = FITTED.get(op)
     if fit:
         made |= fit(row, made, stream.under("scale"), index, reach)

@@ -7,10 +7,10 @@ from refq.errors import IllFormed
 from refq.vectors.dump import sources
 from refq.vectors.manifest import NAME
 from refq.vectors.pack import read
-from refq.vectors.scoring.score import score
+from refq.vectors.scoring import score as scores
 
 
-def score_of(vectors, pack=None):
+def score(vectors, pack=None):
     """The score of `vectors` in JSON's kinds: a pack's folder, or a dump that holds every input of the program of `pack`.
 
     Constants are drawn vectors themselves in a pack that `refq vectors` wrote, and given in any other. Raises IllFormed
@@ -25,7 +25,7 @@ def score_of(vectors, pack=None):
     else:
         codes = inputs(vectors, whose.program)
     free = "vectors" in whose.manifest["about"]
-    made = score(whose.program, codes, free)
+    made = scores.score(whose.program, codes, free)
     return {"vectors": str(vectors), "cases": len(next(iter(codes.values()))), **made.json()}
 
 

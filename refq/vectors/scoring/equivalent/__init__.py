@@ -8,6 +8,8 @@ is small, every input. A search that found nothing proves nothing: `reason` give
 The domain is what the rows declare: all codes of an operand, all constants unless they are given, axes of at most
 intervals.LONGEST, and only programs that Program.prove admits.
 """
+import re
+
 import numpy as np
 
 from refq.ints.sites import unwatched
@@ -21,6 +23,8 @@ from refq.vectors.scoring.equivalent.rows import row_alike, unread
 from refq.vectors.scoring.equivalent.sites import site_idle
 
 MOVES = ("table", "arrange")
+TERMS = ("correction: zw", "correction: zz", "w - zw ", "zero points of padding", "zw forgotten")
+"""Mutants of terms that are 0, or of differences that fit, where weights have no zero point."""
 
 
 def reason(program, places, free):
@@ -28,7 +32,10 @@ def reason(program, places, free):
     constants may be any that the row takes, and one place says it for all; otherwise they are those of `program`."""
     said = None
     for run, mutant in places[:1 if free else None]:
-        if not mutant.wrap or not (said := proof(Domain(program, run[mutant.place], free), mutant)):
+        # in a unit weights, and what lies between its steps, have no zero point (draw/configuration.py)
+        zeros = ("zw", *(("zin",) if mutant.place else ())) if free and len(run) > 1 else ()
+        domain = Domain(program, run[mutant.place], free, zeros)
+        if not mutant.wrap or not (said := without_zero_point(domain, mutant) or proof(domain, mutant)):
             return None
     return said
 
@@ -50,6 +57,28 @@ def proof(domain, mutant):
     if isinstance(how["at"], Altered):
         return site_idle(domain, how["at"]) or enumerated(domain, mutant)
     return row_alike(domain, how["row"]) or enumerated(domain, mutant)
+
+
+def without_zero_point(domain, mutant):
+    """A mutant that only changes what is 0: a zero point that a unit does not have, or a term that holds it."""
+    for name in domain.zeros:
+        said = f"in a unit {'weights' if name == 'zw' else 'registers'} have no zero point"
+        if name == "zw" and mutant.name.startswith(TERMS):
+            return said
+        if re.match(rf"(slip )?{name}[_ ]|slip \w+\({name}[,)]", mutant.name):
+            given, calls = ones(domain.row) | {name: 0 * ones(domain.row)[name]}, []
+
+            def run(operands, row=domain.row, at=unwatched, given=given, calls=calls):
+                calls.append((operands, row, at))
+                return by_spec(domain.step.op, domain.row)(given)
+            try:
+                mutant.around(run)(given)
+            except (ValueError, IndexError, TypeError, KeyError):
+                continue
+            if all(np.array_equal(v, given[k]) for operands, row, at in calls for k, v in operands.items()) and all(
+                    (row, at) == (domain.row, unwatched) for _, row, at in calls):
+                return said
+    return None
 
 
 def captured(mutant, step):

@@ -28,9 +28,10 @@ SUMS = ("matmul", "conv2d", "batch_matmul")
 
 
 class Domain:
-    """What one step can be given: `reach`, an Interval of each operand."""
+    """What one step can be given: `reach`, an Interval of each operand; `zeros`: operands that are 0 there."""
 
-    def __init__(self, program, step, free):
+    def __init__(self, program, step, free, zeros=()):
+        self.zeros = [name for name in zeros if name in step.row.takes]
         self.program, self.step, self.free, self.row = program, step, free, step.row
         self.constants = {} if free else {k: program.constants[t] for k, t in step.inputs.items() if t in program.constants}
 
@@ -38,7 +39,9 @@ class Domain:
     def reach(self):
         made = {}
         for name, declared in self.row.takes.items():
-            if name in self.constants:
+            if name in self.zeros:
+                made[name] = Interval(0, 0)
+            elif name in self.constants:
                 made[name] = of(self.constants[name])
             elif declared.width.dtype.kind == "f":
                 made[name] = Interval(np.float32(declared.lo), np.float32(declared.hi))
