@@ -1,4 +1,6 @@
 """Causes: from what a device showed to a Diagnosis of the first steps that are wrong of themselves."""
+from dataclasses import dataclass
+
 import numpy as np
 
 from refq.vectors.diagnosis.diagnose import diagnose
@@ -25,20 +27,19 @@ def of_dump(pack, dump, report):
 
 def of_units(program, golden, judged):
     """The Diagnoses of a kernel's units (Judged, judge.py): those of the same operations and rows together, since one device
-    did them; and sentences on elements that no cause can be looked for in. `golden`: of each case, tensor to codes."""
-    groups, found, notes = {}, [], []
+    did them; and what was never written. `golden`: of each case, tensor to codes."""
+    groups, found = {}, []
     for unit in judged:
-        if unit.codes and any(v.pack.wrong for v in unit.verdicts):
-            notes += unwritten(program, unit)
         groups.setdefault(tuple((s.op, s.row) for s in unit.unit.steps), []).append(unit)
     for units in groups.values():
+        found += unwritten(units)
         made = [shown for unit in units if unit.codes and (shown := first_wrong(program, golden, unit))]
         depth = min((place[0] for place in made if place[0] is not None), default=None)
         if depth is None:
             continue
         trials = [trial_of(program, golden, unit, depth) for unit in units if unit.codes]
         found.append(diagnose(*map(list, zip(*[t for t in trials if t]))))
-    return found[:RUNS], notes
+    return found
 
 
 def first_wrong(program, golden, unit):
@@ -61,14 +62,41 @@ def trial_of(program, golden, unit, depth):
     return Place(program, steps, codes), unit.codes, unit.aside
 
 
-def unwritten(program, unit):
-    """Where in a result elements were never written, in words."""
-    for verdict in unit.verdicts:
-        if verdict.pack.unwritten:
-            mask = unit.unwritten[verdict.tensor]
-            found = regions.holding(mask, ~mask)
-            where = f", in {found[0].name}" if found else " all of it" if mask.all() else ""
-            yield f"{verdict.tensor}: {int(mask.sum()):,} of {mask.size:,} elements are never written{where}"
+@dataclass(frozen=True)
+class Unwritten:
+    """Elements that a device never wrote: `count` of `total` in the results named, in a region (or None: no words hold)."""
+
+    step: str
+    tensors: tuple
+    count: int
+    total: int
+    where: str | None
+
+    def words(self):
+        return {"step": self.step, "never_written": list(self.tensors), "count": self.count, "total": self.total,
+                "where": self.where}
+
+    def lines(self):
+        more = f" and {len(self.tensors) - 1} more results" if len(self.tensors) > 1 else ""
+        where = f", in {self.where}" if self.where else ""
+        yield (f"cause: step {self.step}: {self.count:,} of {self.total:,} elements of {self.tensors[0]}{more} are never written"
+               f"{where}")
+
+
+def unwritten(units):
+    """What was never written of the last results of units that one device did, in a list; [] where all was."""
+    found = {}
+    for unit in units:
+        for verdict in unit.verdicts:
+            if verdict.pack.unwritten and verdict.tensor in unit.unit.steps[-1].outputs.values():
+                found[verdict.tensor] = unit.unwritten[verdict.tensor]
+    if not found:
+        return []
+    every = {t: unit.unwritten[t] for unit in units for t in unit.unit.steps[-1].outputs.values() if t in unit.unwritten}
+    candidates = (r for mask in found.values() for r in regions.holding(mask, ~mask))
+    region = next((r for r in candidates if all(regions.holds(r, mask, ~mask) for mask in every.values())), None)
+    count, total = (sum(int(np.size(m) if whole else m.sum()) for m in every.values()) for whole in (False, True))
+    return [Unwritten(units[0].unit.name, tuple(found), count, total, region and region.name)]
 
 
 def diagnosed(pack, dump, verdict):

@@ -66,8 +66,7 @@ def report_of(pack, against, tolerance, judged):
                     faults=[sentence for unit in judged for sentence in unit.faults])
     if report.wrong:
         from refq.vectors.diagnosis.causes import of_units  # here: a kernel that is right needs no mutants
-        report.diagnoses, notes = of_units(pack.program, cases_of(pack, [unit.unit for unit in judged]), judged)
-        report.notes += notes
+        report.diagnoses = of_units(pack.program, cases_of(pack, [unit.unit for unit in judged]), judged)
     return report
 
 

@@ -20,8 +20,11 @@ class Region:
 
 
 def along(axis, chosen):
-    """A mask that looks at one axis: `chosen(index array, size)`."""
+    """A mask that looks at one axis, counted from the last (-1): `chosen(index array, size)`. What has no such axis has one
+    place along it."""
     def mask(shape):
+        if -axis > len(shape):
+            return np.broadcast_to(chosen(np.zeros(1, int), 1), shape)
         index = np.arange(shape[axis])
         at = [1] * len(shape)
         at[axis] = shape[axis]
@@ -37,19 +40,19 @@ def named(shape):
     made = [everywhere]
     if not shape or 0 in shape:
         return made
-    last = len(shape) - 1
+    last, rows = -1, -2
     for t in LOOPS:
         made.append(Region(f"the tail of a loop of {t} over the last axis", along(last, lambda i, n, t=t: i >= n // t * t)))
         made.append(Region(f"the body of a loop of {t} over the last axis", along(last, lambda i, n, t=t: i < n // t * t)))
         made.append(Region(f"the tail of a loop of {t} over all elements",
                            lambda shape, t=t: (np.arange(np.prod(shape)) >= np.prod(shape) // t * t).reshape(shape)))
         if len(shape) > 1:
-            made.append(Region(f"rows past the first {t}", along(last - 1, lambda i, n, t=t: i >= t)))
+            made.append(Region(f"rows past the first {t}", along(rows, lambda i, n, t=t: i >= t)))
     made.append(Region("the last channel", along(last, lambda i, n: i == n - 1)))
     made.append(Region("channels past the first", along(last, lambda i, n: i > 0)))
     if len(shape) > 1:
-        made.append(Region("the first row", along(last - 1, lambda i, n: i == 0)))
-        made.append(Region("the last row", along(last - 1, lambda i, n: i == n - 1)))
+        made.append(Region("the first row", along(rows, lambda i, n: i == 0)))
+        made.append(Region("the last row", along(rows, lambda i, n: i == n - 1)))
     if len(shape) > 2:
         made.append(Region("the outermost ring", ring))
     return [r for r in made if r is everywhere or (m := r.mask(shape)).any() and not m.all()]
@@ -58,6 +61,8 @@ def named(shape):
 def ring(shape):
     """The first and last places along the two axes before the channels."""
     mask = np.zeros(shape, bool)
+    if len(shape) < 3:
+        return mask
     mask[..., :1, :, :] = mask[..., -1:, :, :] = mask[..., :1, :] = mask[..., -1:, :] = True
     return mask
 
@@ -80,11 +85,12 @@ def holds(region, explained, spared):
 
 def one_axis(explained, spared, axis):
     """The regions that one axis decides: a range of its places, a stride, or one or two of them."""
-    others = tuple(a for a in range(explained.ndim) if a != axis + 1)
+    others, ndim = tuple(a for a in range(explained.ndim) if a != axis + 1), explained.ndim - 1
     yes, no = explained.any(axis=others), spared.any(axis=others)
     if (yes & no).any() or not no.any() or explained.sum() < 2:
         return
-    places, spares, name = np.flatnonzero(yes), np.flatnonzero(no), axis_name(axis, explained.ndim - 1)
+    places, spares, name = np.flatnonzero(yes), np.flatnonzero(no), axis_name(axis, ndim)
+    axis -= ndim
     lo, hi = places[0], places[-1]
     if not no[lo:hi + 1].any():
         if not no[hi + 1:].any():
