@@ -18,6 +18,11 @@ settings.register_profile("refq", deadline=None, derandomize=True, max_examples=
 settings.load_profile("refq")
 
 
+def pytest_configure(config):
+    """The mark of refq's own plugin, known also where refq is not installed."""
+    config.addinivalue_line("markers", "golden: cases drawn by refq (refq/testing/plugin.py)")
+
+
 def missing(what):
     """Skip visibly; fail where REFQ_STRICT=1."""
     if os.environ.get("REFQ_STRICT") == "1":

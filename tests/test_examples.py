@@ -101,7 +101,7 @@ def test_dialects_of_the_readme(root, tmp_path):
 def test_commands_of_the_readme_exist(root):
     """Every verb and option in a block is one that `refq` has."""
     from refq.cli import main
-    known = {name: {o for p in command.params for o in p.opts} for name, command in main.commands.items()}
+    known = {name: {o for p in main.get_command(None, name).params for o in p.opts} for name in main.list_commands(None)}
     seen = 0
     for _, text in blocks(root):
         for line in re.findall(r"(?:^|&& )\$? ?(refq [a-z].*)$", text, re.MULTILINE):

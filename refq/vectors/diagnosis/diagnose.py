@@ -162,7 +162,8 @@ class Inquiry:
     mutant) of those that explain some; `shows`: does any mutant change anything?"""
 
     def __init__(self, trials):
-        self.trials, self.causes, self.hopeful, self.shows = trials, [], [], False
+        self.trials = sorted(trials, key=lambda t: -np.count_nonzero(t.wrong))      # the most telling first
+        self.causes, self.hopeful, self.shows = [], [], False
         self.wrong = sum(int(t.wrong.sum()) for t in trials)
         self.equal = sum(int((t.judged & ~t.wrong).sum()) for t in trials)
 
@@ -175,26 +176,30 @@ class Inquiry:
 
     def single(self, mutant):
         """One mutant: on the samples first (elements where it is local, else cases), and on everything if it may fit."""
-        samples = [t.small if mutant.local else t.few for t in self.trials]
-        results = [t.sampled((mutant,), sample) for t, sample in zip(self.trials, samples)]
-        known = [[sample.of(array) for array in (t.truth, t.got, t.judged)] for t, sample in zip(self.trials, samples)]
-        if all(r is None for r in results) or not self.note(mutant, results, known):
-            return
-        self.admit((mutant,), [t.everywhere((mutant,)) for t in self.trials])
+        if self.promising(mutant):
+            self.admit((mutant,), [t.everywhere((mutant,)) for t in self.trials])
 
-    def note(self, mutant, results, known):
-        """Does the mutant explain every difference there? Keeps it in mind where it explains some."""
+    def promising(self, mutant):
+        """Does the mutant explain every difference of the samples? The first trial where it does not ends the question;
+        what it explains till then is kept in mind."""
         explained = broken = count = 0
-        for result, (truth, got, judged) in zip(results, known):
-            result = truth if result is None else result
-            changes, wrong = judged & (result != truth), got != truth
+        for t in self.trials:
+            sample = t.small if mutant.local else t.few
+            result, truth, got = t.sampled((mutant,), sample), sample.of(t.truth), sample.of(t.got)
+            if result is None:
+                if len(self.trials) == 1:
+                    return False
+                result = truth          # a mistake that cannot be made at this place changes nothing there
+            changes, wrong = sample.of(t.judged) & (result != truth), got != truth
             self.shows |= bool(changes.any())
             explained += np.count_nonzero(wrong & (result == got))
             broken += np.count_nonzero(~wrong & changes)
             count += np.count_nonzero(wrong)
+            if explained < count:
+                break
         if explained:
             self.hopeful.append(((explained - broken) / count, mutant))
-        return explained == count
+        return explained == count > 0
 
     def admit(self, mutants, results):
         """Keep mutants as a cause where their results fit, everywhere or in a region that all trials have."""

@@ -32,6 +32,8 @@ def of(op, row, found, stream, index, reach=None, zeros=()):
             made[name] = style(stream.under(name), declared, shape, index)
     if reach and "zin" in made:
         made["zin"] = int(np.clip(made["zin"], -reach.most // 2, reach.most // 2))
+    elif getattr(row, "high", "none") != "none" and "zin" in made:
+        made["zin"] = 0                         # a full register less a zero point would leave 32 bits
     made |= {name: made[name] * 0 for name in zeros if name in made}
     fit = FITTED.get(op)
     if fit:

@@ -11,8 +11,8 @@ from refq.cli import main
 from refq.errors import IllFormed
 from refq.vectors.draw import again, draw
 from refq.vectors.record import record
+from refq.vectors.scoring import scored
 from refq.vectors.scoring.score import score
-from refq.vectors.scoring.scored import score
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def drawn(tmp_path_factory):
 def test_a_pack_has_the_score_its_vectors(drawn):
     """What is scored again is what the manifest says."""
     vectors, pack = drawn
-    again_scored, kept = score(pack.folder), pack.manifest["about"]["mutation_score"]
+    again_scored, kept = scored.score(pack.folder), pack.manifest["about"]["mutation_score"]
     assert all(again_scored[k] == kept[k] for k in ("mutants", "killed", "survivors"))
     assert kept["relative_to"] == again_scored["relative_to"] == "drawn constants"
     assert vectors.score.complete and kept["survivors"] == 0
@@ -72,13 +72,13 @@ def test_dumps(drawn, tmp_path):
             (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(codes[case], name).SerializeToString())
     kept = pack.manifest["about"]["mutation_score"]
     for where in (tmp_path / "v.npz", tmp_path / "onnx"):
-        assert score(where, pack.folder)["killed"] == kept["killed"]
+        assert scored.score(where, pack.folder)["killed"] == kept["killed"]
     np.savez(tmp_path / "less.npz", **dict(list(vectors.inputs.items())[1:]))
     with pytest.raises(IllFormed, match="has no array for input"):
-        score(tmp_path / "less.npz", pack.folder)
+        scored.score(tmp_path / "less.npz", pack.folder)
     (tmp_path / "onnx/test_data_set_0/input_0.pb").write_bytes(b"no tensor")
     with pytest.raises(IllFormed, match="cannot be read as an ONNX TensorProto"):
-        score(tmp_path / "onnx", pack.folder)
+        scored.score(tmp_path / "onnx", pack.folder)
     assert onnx.__version__
 
 

@@ -4,12 +4,12 @@ import shutil
 import numpy as np
 import pytest
 import small
-from tests.vectors.exchange.formats.steps import clip
 
 from refq.ints.width import I4
 from refq.vectors.exchange.exported import export
 from refq.vectors.record import record
 from tests.conftest import missing
+from tests.vectors.exchange.formats.steps import clip
 
 
 @pytest.fixture(scope="session")
