@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from refq.errors import RefqError
+from refq.vectors.diagnosis import spread
 from refq.vectors.diagnosis.place import Place, by_kernel, by_spec
 from refq.vectors.diagnosis.sample import Cases, sample
 from refq.vectors.diagnosis.separate import separate, separation
@@ -58,7 +59,7 @@ class Cause:
 @dataclass
 class Diagnosis:
     """Of one run of steps: `causes` that fit, simplest first; `partial`: the best of those that do not; `separating`: an
-    input on which the causes that fit differ, or None; `tried`: how many mutants."""
+    input on which the causes that fit differ, or None; `tried`: how many mutants; `spread`: where the wrong elements lie."""
 
     step: str
     tensor: str
@@ -67,13 +68,14 @@ class Diagnosis:
     causes: list
     partial: list
     tried: int
+    spread: dict
     separating: dict | None = None
     notes: list = field(default_factory=list)
 
     def words(self):
         return {"step": self.step, "tensor": self.tensor, "differences": self.wrong, "equal": self.equal,
                 "causes": [c.words() for c in self.causes], "partial": [c.words() for c in self.partial],
-                "separating": self.separating, "tried": self.tried, "notes": self.notes}
+                "separating": self.separating, "tried": self.tried, "spread": self.spread, "notes": self.notes}
 
     def lines(self):
         """One sentence, and what else has to be known of it."""
@@ -95,7 +97,7 @@ class Diagnosis:
             for cause in self.partial:
                 yield (f"  nearest: {cause.phrase()}; explains {cause.explained:,} of {self.wrong:,} differences, breaks "
                        f"{cause.broken:,} of {self.equal:,} equal elements")
-        yield from (f"  {note}" for note in self.notes)
+        yield from (f"  {line}" for line in (*spread.lines(self.spread), *self.notes))
 
 
 def diagnose(places, devices, aside=None):
@@ -104,7 +106,7 @@ def diagnose(places, devices, aside=None):
     that were not written, or not twice the same: they speak for nothing. A cause has to fit in all of them."""
     places, devices = ([places], [devices]) if isinstance(places, Place) else (places, devices)
     inquiry = Inquiry([Trial(*three) for three in zip(places, devices, aside or [{}] * len(places))])
-    first = next((t for t in inquiry.trials if t.wrong.any()), inquiry.trials[0])
+    first = inquiry.trials[0]
     mutants = inquiry.mutants()
     for mutant in mutants:
         inquiry.single(mutant)
@@ -113,7 +115,7 @@ def diagnose(places, devices, aside=None):
     causes = sorted(inquiry.causes, key=simplicity)
     notes = [] if inquiry.shows else ["no mistake that refq knows changes anything on this data: record vectors that show them"]
     return Diagnosis(first.place.steps[causes[0].mutants[0].place if causes else -1].name, first.name, inquiry.wrong,
-                     inquiry.equal, causes, [] if causes else inquiry.nearest(), len(mutants),
+                     inquiry.equal, causes, [] if causes else inquiry.nearest(), len(mutants), spread.spread(inquiry.trials),
                      separate(first.place, causes) if len(causes) > 1 else None, notes)
 
 

@@ -4,7 +4,8 @@ import pytest
 import small
 
 from refq.vectors.diagnosis.diagnose import diagnose
-from refq.vectors.diagnosis.place import Place
+from refq.vectors.diagnosis.place import Place, by_spec
+from refq.vectors.events import Events
 from refq.vectors.mutants import of_run
 from refq.vectors.record import record
 from refq.vectors.verify import verify
@@ -140,3 +141,25 @@ def test_a_dump_is_diagnosed(tmp_path):
     assert any(c["mutants"] == ["ties=trunc"] for c in report.json()["diagnoses"][0]["causes"])
     right = verify(pack, {"hidden": np.stack([pack.case(i)["hidden"] for i in range(pack.cases)])})
     assert right.passed and not right.diagnoses and "cause" not in str(right)
+
+
+def test_where_the_wrong_elements_lie(place):
+    """By case, row and channel, by place in a tile, and how many are ties or saturated: as counted by hand."""
+    device = {"hidden": place.truth["hidden"].copy()}
+    device["hidden"][3:5, 2, 1::2] ^= 1
+    said = diagnose(place, device).spread
+    axes = {a["axis"]: a for a in said["axes"]}
+    assert axes["cases"]["most"] == [[3, 3], [4, 3]] and axes["cases"]["wrong"] == 2
+    assert axes["rows"] == {"axis": "rows", "size": 5, "wrong": 1, "most": [[2, 6]]}
+    assert axes["channels"]["wrong"] == 3 and (axes["channels"]["modulo"], axes["channels"]["remainders"]) == (2, [1])
+    seen = Events()
+    by_spec("rescale", STEPS[1].row)(place.operands(1), at=seen)
+    assert said["saturated"] == seen.seen["y"]["saturations"] and said["wrong_ties"] <= 6
+
+
+def test_ties_are_counted(place):
+    """Where only ties are wrong, all wrong elements are ties."""
+    device = place.run(MUTANTS["ties=half_up"])
+    wrong = int((device["hidden"] != place.truth["hidden"]).sum())
+    said = diagnose(place, device).spread
+    assert said["wrong_ties"] == wrong <= said["ties"]

@@ -14,8 +14,8 @@ import numpy as np
 from refq.errors import Corrupt, Unsupported
 from refq.ints.width import width as width_of
 from refq.vectors.exchange.exported import distinct
-from refq.vectors.exchange.flags import element_wise, flags
 from refq.vectors.exchange.words import bits_of
+from refq.vectors.flags import element_wise, flags
 from refq.vectors.units import Unit
 
 

@@ -45,7 +45,7 @@ def test_a_line_is_a_rescale(once, out):
 def test_ties_are_flagged(cut, tmp_path, out):
     """A tie made by hand is flagged 1; a clip of codes has no flag, for its bounds are what it is for."""
     from refq import ops
-    from refq.vectors.exchange.flags import flags
+    from refq.vectors.flags import flags
     row = ops.load("rescale").Row(high="none", ties="half_even")
 
     class step:                                     # what flags asks of one
