@@ -9,6 +9,7 @@ from itertools import islice
 from refq.errors import IllFormed
 from refq.graph.program import Program
 from refq.vectors.diagnosis.place import Place
+from refq.vectors.draw import sizes
 from refq.vectors.draw.configuration import configuration, links, resolve, together
 from refq.vectors.draw.sizes import CASES
 from refq.vectors.scoring import score as scores
@@ -45,6 +46,7 @@ def draw(chain, dialect, shape=None, budget=16384, seed=0, progress=None):
     """
     dialect = resolve(dialect)
     chained, group, chosen, used = links(chain, dialect), scores.Group(chain), [], 0
+    sizes.of(chained[0].op, chained[0].row, 0, shape)               # refuses axes that there are not
     pool = candidates(chained, dialect.name, seed, shape, progress)
     waiting = list(islice(pool, 1))               # the first is taken: its sizes say which regions there are
     while waiting and (not chosen or group.alive):

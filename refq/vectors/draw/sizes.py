@@ -6,6 +6,8 @@ repeat what only a tail, a last row or a last channel shows.
 """
 from dataclasses import replace
 
+from refq.errors import IllFormed
+
 CASES = 3
 """Odd, so that cases times rows is no multiple of a tile."""
 
@@ -64,7 +66,10 @@ def of(op, row, index, shape):
     if hasattr(row, "q") and op == "table":
         found["i"] = 1 << row.q.bits
     shape = {"rows" if axis == "n" else axis: size for axis, size in (shape or {}).items()}
-    found |= {axis: size for axis, size in shape.items() if axis in found}
+    if strange := [axis for axis in shape if axis not in found]:
+        known = ["n" if axis == "rows" else axis for axis in found if axis != "i"]
+        raise IllFormed(f"shape: {op} has no axis {strange[0]!r} to choose; it has {', '.join(known)}")
+    found |= shape
     if op == "conv2d":
         found["c"] = found["d"] * row.groups
     return row, found

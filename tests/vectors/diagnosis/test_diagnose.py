@@ -27,18 +27,21 @@ def told(diagnosis):
     return "\n".join(diagnosis.lines())
 
 
-@pytest.mark.parametrize("name", list(MUTANTS)[::9])
-def test_every_kind_of_mistake_is_found(place, name):
+@pytest.mark.parametrize("start", range(4))
+def test_every_kind_of_mistake_is_found(place, start):
     """What a mutant gives is explained by it: it is among the causes, which explain every difference and break nothing."""
-    device = place.run(MUTANTS[name])
-    wrong = int((device["hidden"] != place.truth["hidden"]).sum())
-    if not wrong:
-        pytest.skip("changes nothing on this data")
-    diagnosis = diagnose(place, device)
-    assert (diagnosis.wrong, diagnosis.equal) == (wrong, device["hidden"].size - wrong)
-    assert name in [c.mutants[0].name for c in diagnosis.causes if len(c.mutants) == 1]
-    assert all((c.explained, c.left, c.broken) == (wrong, 0, 0) for c in diagnosis.causes)
-    assert told(diagnosis).startswith(f"cause: step {diagnosis.step}: {diagnosis.causes[0].phrase()}; explains")
+    found = 0
+    for name in list(MUTANTS)[start * 3::12]:
+        device = place.run(MUTANTS[name])
+        wrong = int((device["hidden"] != place.truth["hidden"]).sum())
+        if not wrong:               # changes nothing on this data
+            continue
+        diagnosis, found = diagnose(place, device), found + 1
+        assert (diagnosis.wrong, diagnosis.equal) == (wrong, device["hidden"].size - wrong)
+        assert name in [c.mutants[0].name for c in diagnosis.causes if len(c.mutants) == 1]
+        assert all((c.explained, c.left, c.broken) == (wrong, 0, 0) for c in diagnosis.causes)
+        assert told(diagnosis).startswith(f"cause: step {diagnosis.step}: {diagnosis.causes[0].phrase()}; explains")
+    assert found > 10
 
 
 @pytest.mark.parametrize("rows, channels, words", [

@@ -108,3 +108,9 @@ def test_refusals():
         draw("rescail", "tosa")
     with pytest.raises(IllFormed, match="has no role that this operation plays"):
         draw("shiftgelu", "tosa")
+
+
+def test_axes_that_there_are_not_are_refused():
+    """A size for an axis that the operation does not have is a sentence, not a set of vectors without it."""
+    with pytest.raises(IllFormed, match="rescale has no axis 'k' to choose; it has"):
+        draw("rescale", "tosa", {"k": 3})
