@@ -6,7 +6,6 @@ breaks none fits; one that explains all and breaks some fits where it acts in a 
 fits, two at a time are tried. Those that fit are told apart by an input, where one is found (separate.py).
 """
 from dataclasses import dataclass, field
-from time import perf_counter
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from refq.vectors.mutants import layouts, of_run, regions
 
 KINDS = ("field", "slip", "row", "unit", "storage", "term", "geometry", "layout", "site")
 LEADS, PARTIAL, SHOWN = 12, 3, 3
-PATIENCE = 6
-"""Seconds for two mutants at a time."""
+WORK = 200_000
+"""Sums of one product that may be tried for two mutants at a time: fewer pairs where sums are long."""
 FEW = 4
 """Fewer differences than this are too few to be sure of a cause."""
 MANY = 16
@@ -241,15 +240,18 @@ class Inquiry:
         return [m for _, m in sorted(self.hopeful, key=lambda pair: (-pair[0], pair[1].name))]
 
     def pairs(self, mutants):
-        """Two mutants at a time: one that alone explains something, and any other."""
-        begun, seen = perf_counter(), set()
-        for a in [m for m in self.best() if not m.whole][:LEADS]:
-            for b in mutants:
-                if perf_counter() - begun > PATIENCE:
+        """Two mutants at a time, one that alone explains something and any other, the most hopeful first."""
+        best, seen = self.best(), set()
+        rest = [m for m in mutants if m not in set(best)]
+        tries = WORK // max(length(t.place) for t in self.trials)
+        for a in [m for m in best if not m.whole][:LEADS]:
+            for b in (*best, *rest):
+                if tries <= 0:
                     return
                 if b.whole or a is b or (b, a) in seen:
                     continue
                 seen.add((a, b))
+                tries -= 1
                 if all(self.agrees(t, t.small if a.local and b.local else t.few, (a, b)) for t in self.trials):
                     self.admit((a, b), [t.everywhere((a, b)) for t in self.trials])
 
@@ -262,3 +264,10 @@ class Inquiry:
         """The Causes of the mutants that come nearest, though they do not fit."""
         found = [self.weighed((m,), [t.everywhere((m,)) for t in self.trials]) for m in self.best()[:2 * PARTIAL]]
         return sorted((c for c in found if c.explained), key=lambda c: (bool(c.left), c.broken - c.explained))[:PARTIAL]
+
+
+def length(place):
+    """The longest axis that an operation of the run reads whole: what its spec takes time for."""
+    sizes = [operand.shape[axis] for i, step in enumerate(place.steps) for name, operand in place.operands(i).items()
+             for axis, word in enumerate(step.row.takes[name].names) if word in step.row.takes[name].whole]
+    return max([8, *sizes])

@@ -133,8 +133,10 @@ def by_kernel(op, row):
     kernel, spec, named = ops.load(op).kernel(row), by_spec(op, row), row
 
     def run(operands, row=named, at=unwatched):
-        if row is not named or at is not unwatched or not fit(operands, row):
+        fit = fitting(operands, row) if row is named and at is unwatched else None
+        if fit is None:
             return spec(operands, row, at)
+        operands = fit
         found = sizes({k: d for k, d in row.takes.items() if d.names}, operands, op)
         found |= row.sizes(found)
         results = {k: np.empty([found[axis] for axis in d.names], d.width.dtype) for k, d in row.gives.items()}
@@ -143,12 +145,12 @@ def by_kernel(op, row):
     return run
 
 
-def fit(operands, row):
-    """Are all operands as a kernel takes them: of the dtype, contiguous, and in the declared range?"""
+def fitting(operands, row):
+    """The operands as a kernel takes them: contiguous, of the declared dtypes; None where one leaves its declared range."""
+    made = {}
     for name, declared in row.takes.items():
         value = operands[name]
-        if declared.names and (value.dtype != declared.width.dtype or not value.flags.c_contiguous):
-            return False
         if np.size(value) and not (declared.lo <= np.min(value) and np.max(value) <= declared.hi):
-            return False
-    return True
+            return None
+        made[name] = np.ascontiguousarray(value, declared.width.dtype) if declared.names else value
+    return made

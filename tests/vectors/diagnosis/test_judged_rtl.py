@@ -86,7 +86,7 @@ def test_right_array_passes_in_all_sizes(toml, tmp_path, n, k, m):
 def test_wrong_array_fails_with_its_cause(toml, pack, name, monkeypatch):
     """Verilator shows every bug. Its cause is among those that fit exactly; where none is known none is named; what is not
     the same in two runs is said to be so instead."""
-    monkeypatch.setattr("refq.vectors.diagnosis.diagnose.PATIENCE", 1)      # two mutants at a time: none of these bugs is
+    monkeypatch.setattr("refq.vectors.diagnosis.diagnose.WORK", 10_000)      # two mutants at a time: none of these bugs is
     judged, = each_judged(pack, toml("verilator", WRONG[name]["fault"]))
     tally = judged.verdicts[0].pack
     assert tally.wrong and not judged.faults, WRONG[name]["bug"]
