@@ -47,7 +47,9 @@ def judged(family, toml, pack, folder, variant=None):
         path.write_text(text.replace(first, f'{first}"-D{variant}", '))
     units = list(each_judged(pack, path))
     report = report_of(pack, f"{toml}, {variant or 'right'}", 0, units)
-    return report, None if report.passed or report.faults else diagnosis(pack, units)
+    if report.passed or report.faults:
+        return report, None
+    return report, next((d for d in report.diagnoses if hasattr(d, "causes")), None) or diagnosis(pack, units)
 
 
 def diagnosis(pack, units):
