@@ -25,7 +25,7 @@ from refq.ints.jit import jit
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
-from refq.ints.sites import unwatched
+from refq.ints.sites import Sites, unwatched
 from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width, at_most
 
@@ -124,11 +124,15 @@ def real(q, s):
 
 
 def largest_forgotten(run, operands, row):
-    """The row before lends its largest code: what a register not reset between rows does."""
+    """The largest code is not reset between rows: each takes that of all rows before it."""
     q = operands["q"].astype(np.int64)
-    raised = np.maximum.accumulate(q.max(axis=1, initial=row.q.lo), axis=0)
-    joined = np.concatenate([q, raised[:, None]], axis=1).astype(operands["q"].dtype)
-    return {"p": run({**operands, "q": np.ascontiguousarray(joined)})["p"][:, :-1]}
+    largest = q.max(axis=1, keepdims=True)
+
+    class Kept(Sites):
+        def __call__(self, name, value, width):
+            return value + largest - np.maximum.accumulate(largest, axis=0) if name == "lowered" else value
+
+    return run(operands, at=Kept())
 
 
 slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten)

@@ -33,6 +33,8 @@ def command(model, data, recipe, dialect, ask, witness, mean, deviation, crop, a
         from refq.vectors.pack import read
         program = read(model).program
     else:
+        if not Path(model).exists():
+            raise IllFormed(f"{model}: no such file; give a pack, or a network with --data IMAGES")
         if data is None:
             raise IllFormed(f"{model}: a float network has no accumulators yet; give --data IMAGES to quantize it, or a pack")
         from refq.cli.running import program_of

@@ -44,6 +44,11 @@ class Cause:
         return not self.left and not self.broken
 
     @property
+    def doubtful(self):
+        """Does it fit at some places of one device only, and nobody knows what tells them apart?"""
+        return bool(self.where) and self.where.endswith(" only")
+
+    @property
     def name(self):
         return " and ".join(m.name for m in self.mutants) + (f", in {self.where}" if self.where else "")
 
@@ -52,6 +57,7 @@ class Cause:
 
     def words(self):
         return {"mutants": [m.name for m in self.mutants], "phrase": self.phrase(), "where": self.where, "fits": self.fits,
+                "doubtful": self.doubtful,
                 "explained": self.explained, "left": self.left, "broken": self.broken}
 
 
@@ -82,8 +88,9 @@ class Diagnosis:
             first, others = self.causes[0], self.causes[1:]
             sure = "" if self.wrong >= FEW else f" (only {self.wrong} differ: too few to be sure)"
             more = f"; {len(others)} other{'s' * (len(others) > 1)} fit{'s' * (len(others) == 1)} too" if others else ""
-            yield (f"cause: step {self.step}: {first.phrase()}; explains {first.explained:,} of {self.wrong:,} differences, "
-                   f"breaks none of {self.equal:,} equal elements{sure}{more}")
+            perhaps = ", perhaps" if first.doubtful else ""
+            yield (f"cause{perhaps}: step {self.step}: {first.phrase()}; explains {first.explained:,} of {self.wrong:,} "
+                   f"differences, breaks none of {self.equal:,} equal elements{sure}{more}")
             for cause in others[:SHOWN]:
                 yield f"  fits too: {cause.phrase()} [{cause.name}]"
             if len(others) > SHOWN:
@@ -93,7 +100,7 @@ class Diagnosis:
         else:
             yield (f"cause: step {self.step}: unknown: none of {self.tried:,} mistakes, nor two of them together, gives what the "
                    "device gave")
-            for cause in self.partial:
+            for cause in (c for c in self.partial if c.explained > c.broken):
                 yield (f"  nearest: {cause.phrase()}; explains {cause.explained:,} of {self.wrong:,} differences, breaks "
                        f"{cause.broken:,} of {self.equal:,} equal elements")
         yield from (f"  {line}" for line in (*spread.lines(self.spread), *self.notes))
@@ -104,8 +111,8 @@ def diagnose(places, devices, aside=None):
     did; `devices`: for each, tensor to codes (cases *shape) of its results; `aside`: for each, tensor to the elements
     that were not written, or not twice the same: they speak for nothing. A cause has to fit in all of them."""
     places, devices = ([places], [devices]) if isinstance(places, Place) else (places, devices)
-    inquiry = Inquiry([Trial(*three) for three in zip(places, devices, aside or [{}] * len(places))])
-    first = inquiry.trials[0]
+    trials = [Trial(*three) for three in zip(places, devices, aside or [{}] * len(places))]
+    inquiry, first = Inquiry(trials), next((t for t in trials if t.wrong.any()), trials[0])
     mutants = inquiry.mutants()
     for mutant in mutants:
         inquiry.single(mutant)
@@ -121,7 +128,8 @@ def diagnose(places, devices, aside=None):
 def simplicity(cause):
     """Fewer mutants, everywhere before some place, and the kinds in the order in which people make them."""
     first = cause.mutants[0]
-    return len(cause.mutants), bool(cause.where), KINDS.index(first.kind), not first.name.endswith("=none"), first.name
+    return (cause.doubtful, len(cause.mutants), bool(cause.where), KINDS.index(first.kind), not first.name.endswith("=none"),
+            first.name)
 
 
 class Trial:
@@ -135,6 +143,7 @@ class Trial:
         self.wrong = self.got != self.truth
         self.small = sample(place, self.wrong)
         self.few = Cases(place, np.flatnonzero(self.wrong.reshape(len(self.wrong), -1).any(1))[:2])
+        self.whole = Cases(place, np.arange(place.cases))
         self.judged = np.broadcast_to(self.judged, self.truth.shape)
 
     def sampled(self, mutants, sample):
@@ -185,7 +194,7 @@ class Inquiry:
         what it explains till then is kept in mind."""
         explained = broken = count = 0
         for t in self.trials:
-            sample = t.small if mutant.local else t.few
+            sample = t.small if mutant.local else t.whole if mutant.across else t.few
             result, truth, got = t.sampled((mutant,), sample), sample.of(t.truth), sample.of(t.got)
             if result is None:
                 if len(self.trials) == 1:

@@ -54,7 +54,7 @@ def lines(said):
         tile = f", index modulo {a['modulo']} is {' or '.join(map(str, a['remainders']))}" if "modulo" in a else ""
         parts.append(f"{a['wrong']:,} of {a['size']:,} {a['axis']} (most in {most}{tile})")
     if parts:
-        yield f"wrong in {'; '.join(parts)}"
+        yield f"{said['tensor']} is wrong in {'; '.join(parts)}"
     if "ties" in said:
         yield (f"of the wrong ones {said['wrong_ties']:,} are ties (of {said['ties']:,} in all), "
                f"{said['wrong_saturated']:,} saturate (of {said['saturated']:,})")

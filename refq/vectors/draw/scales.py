@@ -66,11 +66,13 @@ def order(stream, count, index):
 def of_rescale(row, made, stream, index, reach):
     takes, high = row.takes, row.gives["y"].hi
     top = reach.seen if reach else np.full(len(made["mult"]), row.acc.hi)
-    # what is shifted left must stay within 32 bits
+    # what is shifted left must stay within 32 bits, and so must what is shifted right: targets define no more
     least = 0 if row.high == "none" else 31 if reach is None else min(1 + (2 * reach.most).bit_length(), 31)
     pairs = [pair(kind, high / max(int(r), 1), takes["mult"], takes["shift"], least, stream)
              for kind, r in zip(order(stream, len(top), index), top)]
-    return {"mult": [m for m, _ in pairs], "shift": [s for _, s in pairs]}
+    most = reach.most + abs(int(made["zin"])) if reach else row.acc.hi + 1 + abs(int(made["zin"]))
+    shifts = [min(max(s, 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
+    return {"mult": [m for m, _ in pairs], "shift": shifts}
 
 
 def single(kind, ratio, stream):
@@ -116,7 +118,8 @@ def of_add(row, made, stream, index, reach):
         if kind in ("cancel", "near") and name == "b":
             mult = found["ma"] - (kind == "near")
         top = (mult - 1).bit_length()
-        found |= {f"m{name}": mult, f"s{name}": min(max(top + down[name], shifts.lo), shifts.hi)}
+        least = top if row.joined else shifts.lo            # in a joined sum real multipliers are at most 1
+        found |= {f"m{name}": mult, f"s{name}": min(max(top + down[name], least), shifts.hi)}
     return found
 
 

@@ -44,9 +44,16 @@ def each_judged(pack, toml, tolerance=0):
     places = units(pack.program, kernel.unit, str(kernel.path))
     prepare(kernel)
     golden = cases_of(pack, places)
-    for unit in places:
+    for done, unit in enumerate(places, 1):
         with TemporaryDirectory(prefix="refq-kernel-") as folder:
-            yield judge(golden, device(kernel, unit, golden, Path(folder)), unit, tolerance)
+            judged = judge(golden, device(kernel, unit, golden, Path(folder)), unit, tolerance)
+        rest = len(places) - done
+        stopped = rest and not judged.cases and any("ran longer" in fault for fault in judged.faults)
+        if stopped:             # every unit would take its whole time limit
+            judged.faults.append(f"{kernel.path}: {rest} other unit{'s were' if rest > 1 else ' was'} not run")
+        yield judged
+        if stopped:
+            return
 
 
 def device(kernel, unit, golden, folder):
@@ -64,6 +71,9 @@ def report_of(pack, against, tolerance, judged):
     """The Report of some units that were judged, with the causes of what is wrong."""
     report = Report(pack.hash, against, pack.cases, tolerance, [v for unit in judged for v in unit.verdicts],
                     faults=[sentence for unit in judged for sentence in unit.faults])
+    unseen = pack.manifest["about"].get("mutation_score", {}).get("bugs", {}).get("survivors")
+    if report.passed and unseen:
+        report.notes.append(f"{unseen} kinds of mistakes that refq knows would pass these vectors unseen (refq score names them)")
     if report.wrong:
         from refq.vectors.diagnosis.causes import of_units  # here: a kernel that is right needs no mutants
         report.diagnoses = of_units(pack.program, cases_of(pack, [unit.unit for unit in judged]), judged)

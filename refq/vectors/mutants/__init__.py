@@ -36,7 +36,7 @@ class Mutant:
 
     @property
     def across(self):
-        return self.name.endswith("_of_previous_case")
+        return self.name.endswith(("_of_previous_case", " of the previous case"))
 
     def around(self, run):
         """`run` gone wrong."""

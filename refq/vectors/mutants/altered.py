@@ -110,11 +110,13 @@ def mutants(step):
         if kind == "shift":
             yield made(site, "adds 1 << -1 where nothing is shifted", phrases.site(
                 site, "is rounded by 1 << (s - 1) also where s = 0, which adds 2**31"), instead=unshifted)
+            yield made(site, "adds a half and cuts toward zero", phrases.site(
+                site, "gets a half added, whatever its sign, and is cut toward zero"), instead=nudged)
             for bits in {32, min(64, width.bits)}:
                 yield made(site, f"shifts logically in {bits} bits", phrases.site(
                     site, f"is shifted as unsigned, of {bits} bits: negative values become large"), instead=logical(bits))
         if kind == "clip":
-            for lo, hi in ((2 * width.lo, 2 * width.hi + 1), (width.lo, 2 * width.hi + 1), (0, 2 * width.hi + 1),
+            for lo, hi in ((2 * width.lo, 2 * width.hi + 1), (width.lo, 2 * width.hi + 1), (0, 2 * width.hi + 1), (0, width.hi),
                            (width.lo // 2, width.hi // 2)):
                 if width.bits < 63 and (lo, hi) != (width.lo, width.hi):
                     yield made(site, f"saturates at {lo} and {hi}", phrases.site(
@@ -144,6 +146,11 @@ def made(site, what, phrase, **change):
             return run(operands, at=Altered(inner, site, **change), **how)
         return altered
     return "site", f"site {site}: {what}", phrase, True, wrap
+
+
+def nudged(x, s, value):
+    half = np.where(s > 0, np.left_shift(np.int64(1), np.maximum(s, 1) - 1), 0)
+    return rounding.word("trunc")(x + half, s)
 
 
 def unshifted(x, s, value):

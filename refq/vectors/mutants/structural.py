@@ -46,6 +46,7 @@ def by_axes(row):
             yield channels_lost(result, t)
         if "k" in takes.get("w", declared).names and "k" in declared.whole:
             yield slips.not_cleared(result, t)
+    yield altered_array(result, f"all_zero({result})", np.zeros_like)
     for d in (1, -1):
         yield slips.channels_shifted(result, d)
         yield slips.channels_shifted(main, d)
