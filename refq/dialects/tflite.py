@@ -1,5 +1,8 @@
 """TensorFlow Lite, reference kernels in their default build: two roundings, the first half up, the second half away.
 
+LiteRT 2.3's reference CONV_2D does just that; its reference FULLY_CONNECTED rounds once, half away, XNNPACK once, half to even,
+and ruy twice, half up both times (tests/vectors/diagnosis/test_judged_blackbox.py runs them).
+
 Registers of 16x8 products take a 15-bit multiplier and one rounding. GELU of 8-bit codes is a table. TFLite's own softmax
 and MEAN (whose multiplier is divided in integers) come later and it has no LayerNorm: they are borrowed, and so is GELU of
 16-bit codes. TFLite quantizes an input by a float32 quotient; here the exact one decides, and they differ in a few in a million.
