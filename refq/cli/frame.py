@@ -30,6 +30,10 @@ class Sentences(click.Group):
         except RefqError as e:
             click.echo(f"refq: {e}", err=True)
             context.exit(2)
+        except click.UsageError as e:
+            said, where = e.format_message().rstrip("."), e.ctx.command_path if e.ctx else "refq"
+            click.echo(f"refq: {said[0].lower()}{said[1:]}; {where} --help tells more", err=True)
+            context.exit(2)
         except MemoryError:
             click.echo("refq: not enough memory; run fewer images at once", err=True)
             context.exit(2)

@@ -133,3 +133,14 @@ def test_words_of_the_help(refq):
         said = " ".join(refq(verb, "--help").out.split())
         assert "int8, w8a16 or w4a8" in said and "tflite, tosa, onnx, ivit, or a .toml file of yours" in said
         assert "Pictures only: pixels in 0..1 become (pixel - mean) / deviation." in said
+
+
+def test_what_the_command_line_lacks_is_one_sentence(capsys):
+    """A missing or unknown option, and an unknown verb, are one sentence and status 2, as every other refusal."""
+    from refq.cli import main as command
+    for arguments, said in ((["vectors", "rescale"], "missing option '--out'"), (["verify", "--frob"], "no such option"),
+                            (["frob"], "no such command 'frob'"), (["golden", "--cases", "x"], "not a valid integer")):
+        with pytest.raises(SystemExit) as left:
+            command(arguments, prog_name="refq")
+        error = capsys.readouterr().err
+        assert left.value.code == 2 and error.count("\n") == 1 and error.startswith("refq: ") and said in error.lower()
