@@ -45,9 +45,9 @@ def run(command, limit, cwd=None, env=None):
         with suppress(subprocess.TimeoutExpired):
             program.wait(max(0, end - time.monotonic()))
     finally:
+        status = program.poll()         # before the kill, which is not how a program ended whose time was up
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(program.pid, signal.SIGKILL)
         program.stdout.close()
-        status = program.poll()
         program.wait()
     return Ended(status, tail)
