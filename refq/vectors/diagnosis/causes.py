@@ -33,8 +33,8 @@ def of_units(program, golden, judged):
         groups.setdefault(tuple((s.op, s.row) for s in unit.unit.steps), []).append(unit)
     for units in groups.values():
         found += unwritten(units)
-        made = [shown for unit in units if unit.codes and (shown := first_wrong(program, golden, unit))]
-        depth = min((place[0] for place in made if place[0] is not None), default=None)
+        wrong = [first_wrong(golden, unit) for unit in units if unit.codes]
+        depth = min((i for i in wrong if i is not None), default=None)
         if depth is None:
             continue
         trials = [trial_of(program, golden, unit, depth) for unit in units if unit.codes]
@@ -42,15 +42,15 @@ def of_units(program, golden, judged):
     return found
 
 
-def first_wrong(program, golden, unit):
-    """(the place in the unit of the first step whose shown result is wrong where it speaks, or None,)."""
+def first_wrong(golden, unit):
+    """The place in the unit of the first step whose shown result is wrong where it speaks, or None."""
     for i, step in enumerate(unit.unit.steps):
         for tensor in step.outputs.values():
             if tensor in unit.codes:
                 right = np.stack([golden[case][tensor] for case in unit.cases])
                 if ((unit.codes[tensor] != right) & ~unit.aside[tensor]).any():
-                    return (i,)
-    return (None,)
+                    return i
+    return None
 
 
 def trial_of(program, golden, unit, depth):

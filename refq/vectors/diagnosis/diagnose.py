@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from refq.errors import RefqError
 from refq.vectors.diagnosis import spread
-from refq.vectors.diagnosis.place import Place, by_kernel, by_spec
+from refq.vectors.diagnosis.place import IMPOSSIBLE, Place, by_kernel, by_spec
 from refq.vectors.diagnosis.sample import Cases, sample
 from refq.vectors.diagnosis.separate import separate, separation
 from refq.vectors.mutants import layouts, of_run, regions
@@ -24,8 +23,6 @@ FEW = 4
 """Fewer differences than this are too few to be sure of a cause."""
 MANY = 16
 """Differences that a region of odd tiles has to explain."""
-IMPOSSIBLE = (RefqError, ValueError, OverflowError, ZeroDivisionError, IndexError, KeyError)
-"""What a run raises where a mistake cannot be made with these operands."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from refq import ops
+from refq.errors import RefqError
 from refq.graph.program import Call
 from refq.ints.operand import sizes
 from refq.ints.sites import unwatched
+
+IMPOSSIBLE = (RefqError, ValueError, OverflowError, ZeroDivisionError, IndexError, KeyError)
+"""What a run raises where a mistake cannot be made with these operands."""
 
 
 class Place:

@@ -7,8 +7,7 @@ from hashlib import shake_256
 import numpy as np
 
 from refq import ops
-from refq.errors import RefqError
-from refq.vectors.diagnosis.place import Place, by_kernel, by_spec
+from refq.vectors.diagnosis.place import IMPOSSIBLE, Place, by_kernel, by_spec
 
 ROUNDS, LONG = 8, 8
 
@@ -25,7 +24,7 @@ def separate(place, causes):
             try:
                 by = by_spec if all(m.local for m in cause.mutants) else by_kernel
                 results[cause] = trial.run(cause.mutants, by)[name]
-            except (RefqError, ValueError, OverflowError, ZeroDivisionError):
+            except IMPOSSIBLE:
                 continue
         for cause, result in results.items():
             apart = np.argwhere(result != results[causes[0]]) if causes[0] in results else ()

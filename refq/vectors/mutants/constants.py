@@ -1,6 +1,8 @@
 """Mutants of constants that channels share out: read by another index, as another array, or with a lost left shift."""
 import numpy as np
 
+from refq.vectors.mutants.fields import PAIRS
+
 BLOCKS = (4, 8, 16, 32)
 ADDED = ("bias", "zx", "zw", "zp", "zin", "za", "zb", "zo", "zq", "beta")
 """Constants that are added or taken off, so that this can be done twice."""
@@ -103,9 +105,8 @@ def shifted(change):
     """Every shift of a multiplier, where it means a left shift (below 31)."""
     def wrap(run):
         def altered(operands, **how):
-            names = [k for k in ("shift", "sa", "sb", "so") if k in operands and operands[k] is not None]
             made = {}
-            for k in names:
+            for k in (shift for _, shift in PAIRS if shift in operands):
                 s = np.asarray(operands[k], np.int64)
                 new = np.clip(np.where(s < 31, change(s), s), 0, 62)
                 made[k] = new if isinstance(operands[k], np.ndarray) else int(new)
@@ -118,7 +119,7 @@ def overflowing(run):
     """mult * 2**31 of a real multiplier of 1 or more, in 32 bits that saturate the wrong way round."""
     def altered(operands, **how):
         made = {}
-        for mult, shift in (("mult", "shift"), ("ma", "sa"), ("mb", "sb"), ("mo", "so")):
+        for mult, shift in PAIRS:
             if mult in operands:
                 large = np.asarray(operands[shift], np.int64) < 31
                 m, s = np.where(large, -(1 << 31), operands[mult]), np.where(large, 31, operands[shift])

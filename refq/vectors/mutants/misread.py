@@ -46,7 +46,7 @@ def misread(x, w):
                    f"-({width.lo}) stays {width.lo}", *SIGN[name](width))
         for parity, places in ((0, "even"), (1, "odd")) if width.signed and width.bits <= 4 else ():
             yield (f"{name} sign_lost at {places} places", f"{name} loses its sign at {places} places along k",
-                   *make(at_parity(sign_lost, width, parity)))
+                   *make(in_part(sign_lost, width, lambda k, first=parity: slice(first, None, 2))))
         for t in TAILS:
             for read in (sign_lost, offset_binary):
                 if width.signed:
@@ -96,30 +96,21 @@ def zero(codes, width):
 SIGN = {"x": sign_onto_x, "w": sign_onto_w}
 
 
-def at_parity(read, width, parity):
+def in_part(read, width, part):
+    """Codes that are read otherwise in a part of k: `part(k)` is the slice."""
     def change(codes, operands):
-        result = codes.astype(np.int64)
-        result[..., parity::2] = read(codes[..., parity::2], width)
+        result, there = codes.astype(np.int64), (..., part(codes.shape[-1]))
+        result[there] = read(codes[there], width)
         return result
     return change
 
 
 def in_tail(read, width, t):
-    def change(codes, operands):
-        result = codes.astype(np.int64)
-        cut = result.shape[-1] // t * t
-        result[..., cut:] = read(codes[..., cut:], width)
-        return result
-    return change
+    return in_part(read, width, lambda k: slice(k // t * t, None))
 
 
 def in_body(read, width, t):
-    def change(codes, operands):
-        result = codes.astype(np.int64)
-        cut = result.shape[-1] // t * t
-        result[..., :cut] = read(codes[..., :cut], width)
-        return result
-    return change
+    return in_part(read, width, lambda k: slice(None, k // t * t))
 
 
 def whole(x, w):

@@ -4,9 +4,8 @@ import numpy as np
 from refq.ints.sites import unwatched
 from refq.ints.width import I16
 from refq.vectors.diagnosis.place import by_spec
+from refq.vectors.mutants.fields import PAIRS
 from refq.vectors.scoring.intervals import LONGEST, Interval
-
-PAIRS = (("mult", "shift"), ("ma", "sa"), ("mb", "sb"), ("mo", "so"))
 
 
 def operands_alike(domain, mutant):
