@@ -14,6 +14,7 @@ from refq.graph.calibrate import grid
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
 from refq.graph.program import Program, Step, Tensor
+from refq.ints.scales import ratio
 
 
 class Builder:
@@ -67,13 +68,14 @@ class Builder:
         self.constants[name] = np.asarray(codes, width.dtype, order="C")
         return self.tensor(name, self.constants[name].shape, grid, role, width)
 
-    def rescale(self, name, source, result, grid, scale, zero=0, role="activation"):
-        """Carry the register or tensor `source`, whose units are `scale` (a number, or one for each channel), onto `grid`."""
-        register = self.tensors[source]
-        ratio = np.broadcast_to(np.asarray(scale, np.float64) / float(grid.scale), register.shape[-1:] or (1,))
+    def rescale(self, name, source, result, grid, factors, zero=0, role="activation"):
+        """Carry the register or tensor `source`, whose unit is the product of `factors` (numbers, or one for each channel),
+        onto `grid`."""
+        register, unit = self.tensors[source], float(grid.scale)
+        spread = [np.broadcast_to(np.asarray(f, np.float64), register.shape[-1:] or (1,)) for f in factors]
         return self.step(name, "rescale" if register.width.bits <= 32 else "rescale_wide", {"acc": source},
-                         [(result, register.shape, grid, role)], {"scale": ratio}, {"acc": register.width, "out": grid.width},
-                         scale=ratio, zin=zero, zp=int(grid.zero))
+                         [(result, register.shape, grid, role)], {"scale": ratio("float64", spread, unit)},
+                         {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero))
 
     def factor(self, name):
         """The name of a tensor as a factor of a product: narrowed to the recipe's activations where its grid is wider."""
@@ -83,7 +85,7 @@ class Builder:
         narrow = f"{name}.narrow"
         if narrow not in self.tensors:
             lo, hi = (float(tensor.grid.decode(np.array(code))) for code in (tensor.width.lo, tensor.width.hi))
-            self.rescale(narrow, name, narrow, grid((lo, hi), bits, self.dialect), tensor.grid.scale, zero_of(tensor))
+            self.rescale(narrow, name, narrow, grid((lo, hi), bits, self.dialect), (tensor.grid.scale,), zero_of(tensor))
         return narrow
 
     def program(self):

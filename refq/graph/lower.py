@@ -41,13 +41,12 @@ def linear(b, node):
     weight = b.graph.constants[node.inputs[1]]
     bias = b.graph.constants[node.inputs[2]]
     out = node.outputs[0]
-    product(b, node, "matmul", x, weight, bias, b.shape(out))
-    tensor = b.tensors[f"{node.name}.acc"]
-    b.rescale(f"{node.name}.rescale", tensor.name, out, b.grid_of(out), tensor.grid.scale)
+    factors = product(b, node, "matmul", x, weight, bias, b.shape(out))
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors)
 
 
 def product(b, node, role, x, weight, bias, shape, **row):
-    """A product with constant weights (m ...), up to its accumulator `<node>.acc`."""
+    """A product with constant weights (m ...), up to its accumulator `<node>.acc`; gives the scales of both factors."""
     bits = b.recipe.weight_bits(node.name, node.name in b.edges)
     x = b.tensors[x]
     acc = b.dialect.accumulator(x.width.bits)
@@ -62,6 +61,7 @@ def product(b, node, role, x, weight, bias, shape, **row):
            {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": acc, **row},
            {"w": (w, "weight"), "bias": (counts, "bias")}, w=w.encode(weight, b.dialect.encode),
            bias=counts.encode(bias, b.dialect.encode), zx=zero_of(x), zw=0)
+    return x.grid.scale, w.scale
 
 
 def matmul(b, node):
@@ -74,7 +74,8 @@ def matmul(b, node):
     b.step(node.name, "batch_matmul", {"x": x.name, "w": w.name},
            [(f"{node.name}.acc", b.shape(out), Affine(acc, scale, np.int64(0)), "accumulator")],
            {"x": x.grid.scale, "w": w.grid.scale}, {"x": x.width, "w": w.width, "acc": acc}, zx=zero_of(x), zw=zero_of(w))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), scale * node.attributes.get("alpha", 1.0))
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out),
+              (x.grid.scale, w.grid.scale, node.attributes.get("alpha", 1.0)))
 
 
 def conv(b, node):
@@ -84,10 +85,9 @@ def conv(b, node):
     out, a = node.outputs[0], node.attributes
     m, oh, ow = b.shape(out)
     last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
-    product(b, node, "conv2d", last.name, weight, bias, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
+    factors = product(b, node, "conv2d", last.name, weight, bias, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
             padding=tuple(a.get("pads", (0, 0, 0, 0))), dilation=tuple(a.get("dilations", (1, 1))), groups=a.get("group", 1))
-    acc = b.tensors[f"{node.name}.acc"]
-    b.rescale(f"{node.name}.rescale", acc.name, f"{node.name}.pixels", b.grid_of(out), acc.grid.scale)
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.pixels", b.grid_of(out), factors)
     moved(b, f"{node.name}.channels_first", [f"{node.name}.pixels"], out, b.shape(out), [("transpose", (2, 0, 1))])
 
 
@@ -113,7 +113,7 @@ def multiply(b, node):
                           "of the last axis, is supported")
     if (by < 0).any():
         raise Unsupported(f"node {node.name}: multiplies by a negative constant; fold it into the weights before")
-    b.rescale(node.name, x.name, out, b.grid_of(out), float(x.grid.scale) * by.reshape(-1), zero_of(x))
+    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale, by.reshape(-1)), zero_of(x))
 
 
 def addend(b, node, name, out):
@@ -144,7 +144,7 @@ def registered(b, node, role, x, out, *parameters, **build):
     scales = {"x": x.grid.scale} | {k: v for k, v in build.items() if k in ("gamma", "beta")}
     b.step(node.name, role, {"q": x.name}, [(raw, x.shape, None, "accumulator")], scales, {"q": x.width}, **build)
     b.tensor(raw, x.shape, Affine(b.tensors[raw].width, units, np.zeros(units.shape, np.int64), axis), "accumulator")
-    b.rescale(f"{node.name}.rescale", raw, out, b.grid_of(out), units)
+    b.rescale(f"{node.name}.rescale", raw, out, b.grid_of(out), (units,))
 
 
 def layernorm(b, node):
@@ -222,7 +222,7 @@ def mean(b, node):
     units = np.float64(x.grid.scale)
     b.step(node.name, "mean", {"q": rows}, [(f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(0)), "accumulator")],
            {"x": units}, {"q": x.width, "acc": acc}, zq=zero_of(x))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.mean", b.grid_of(out), units / count)
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.mean", b.grid_of(out), (units / count,))
     moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])
 
 

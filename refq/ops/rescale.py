@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding
+from refq.ints import multiplier, rounding, scales
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -30,6 +30,7 @@ from refq.ints.width import I8, I32, I64, Width
 @dataclass(frozen=True)
 class Row(Base):
     multiplier: str = choice("q31", *multiplier.forms, acts="build")
+    ratio: str = choice("float64", *scales.names, acts="build")
     high: str = choice("none", *rounding.names)
     ties: str = choice("half_up", *rounding.names)
     overflow: str = choice("wrap", "saturate")
@@ -66,9 +67,10 @@ class Row(Base):
         return {"y": self.out("n c")}
 
 
-def build(row, scale, zin, zp):
-    """The constants of a step from real scales: `scale` is s_in / s_y for each channel (a float64 array)."""
-    pairs = [multiplier.pair(s, row.multiplier) for s in np.atleast_1d(scale)]
+def build(row, factors, unit, zin, zp):
+    """The constants of a step from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit`
+    is s_y."""
+    pairs = [multiplier.pair(s, row.multiplier) for s in np.atleast_1d(scales.ratio(row.ratio, factors, unit))]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
 
 

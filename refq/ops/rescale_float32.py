@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import rounding
+from refq.ints import rounding, scales
 from refq.ints.floats import nearest, plus, product
 from refq.ints.jit import jit
 from refq.ints.operand import F32
@@ -35,6 +35,7 @@ LARGEST = 2.0 ** 64
 
 @dataclass(frozen=True)
 class Row(Base):
+    ratio: str = choice("float64", *scales.names, acts="build")
     ties: str = choice("half_even", *rounding.names)
     zero_point: str = choice("after", "inside")
     acc: Width = decided(I32)
@@ -54,9 +55,12 @@ class Row(Base):
         return {"y": self.out("n c")}
 
 
-def build(row, scale, zin, zp):
-    """The constants of a step from real scales: `scale` is s_in / s_y for each channel (a float64 array)."""
-    single = np.atleast_1d(scale).astype(np.float32)
+def build(row, factors, unit, zin, zp):
+    """The constants of a step from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit`
+    is s_y."""
+    scale = np.atleast_1d(scales.ratio(row.ratio, factors, unit))
+    with np.errstate(over="ignore"):
+        single = scale.astype(np.float32)
     if not ((single >= 0) & (single <= LARGEST)).all():
         raise IllFormed(f"rescale_float32: scales {np.min(scale)!r} to {np.max(scale)!r}; allowed is 0 to 2**64")
     return {"zin": zin, "scale": single, "zp": zp}

@@ -169,7 +169,7 @@ def test_rescale_from_the_real_scale(name, role, drawn, zp, seed):
         middle = [oracle.roundings["half_even"](Fraction(2 * int(k) + 1, 2) / Fraction(s)) for s in drawn]
         acc += [[oracle.saturated(m + d, register.bits) for m in middle] for d in (-1, 0, 1)]
     acc += draw.integers(register.lo >> 16, register.hi >> 16, (6, len(drawn)), endpoint=True).tolist()
-    built = ops.load(part.op).build(row, scale=np.array(drawn), zin=0, zp=zp)
+    built = ops.load(part.op).build(row, factors=(np.array(drawn),), unit=1.0, zin=0, zp=zp)
     operands = declared(row, {"acc": acc, **built})
     expected = [[MEANT[name, role](a, s, zp) for a, s in zip(line, drawn)] for line in acc]
     for run in (by_spec, by_kernel):
@@ -181,5 +181,5 @@ def test_a_scale_below_any_half_gives_the_zero_point(name):
     """A scale under which the largest register stays below a half gives the zero point everywhere."""
     part = dialects.load(name).roles["rescale"]
     operands = declared(part.row, {"acc": [[I32.lo], [I32.hi]],
-                                   **ops.load(part.op).build(part.row, scale=np.array([2.0 ** -33]), zin=0, zp=7)})
+                                   **ops.load(part.op).build(part.row, factors=(2.0 ** -33,), unit=1.0, zin=0, zp=7)})
     assert by_kernel(part.op, part.row)(operands)["y"].tolist() == [[7], [7]]

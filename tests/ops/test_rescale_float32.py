@@ -62,4 +62,4 @@ def test_huge_products_saturate():
 @pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf"), 2.0**65])
 def test_impossible_scales_are_refused(scale):
     with pytest.raises(IllFormed, match="allowed is 0 to"):
-        rescale_float32.build(Row(), [0.5, scale], 0, 0)
+        rescale_float32.build(Row(), ([0.5, scale],), 1, 0, 0)

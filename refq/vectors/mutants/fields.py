@@ -68,13 +68,14 @@ def joins(row):
 
 def others(step):
     """The rows that other dialects have for this operation, where they differ in more than one field."""
-    known, seen = stated(type(step.row)), set()
+    built = {f.name for f in fields(step.row) if f.metadata.get("acts") == "build"}
+    known, seen = [k for k in stated(type(step.row)) if k not in built], set()
     for name in dialects.names():
         for role in dialects.load(name).roles.values():
             if type(role.row) is not type(step.row):
                 continue
             try:
-                row = replace(step.row, **{k: getattr(role.row, k) for k in known if k not in ("multiplier", "accumulate")})
+                row = replace(step.row, **{k: getattr(role.row, k) for k in known if k != "accumulate"})
             except IllFormed:
                 continue
             if row not in seen and sum(getattr(row, k) != getattr(step.row, k) for k in known) > 1:

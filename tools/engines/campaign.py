@@ -1,0 +1,100 @@
+"""Campaigns: one operation of one engine against one dialect, drawn batch by batch; `play` runs a dialect's role on arrays."""
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cache
+
+import numpy as np
+
+from refq import dialects, ops
+from refq.ints.operand import check, sizes
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One drawn model: the codes that refq makes and those of the engine, of one shape; `hard`: how many of them are ties or
+    saturated; `witness`: words that say how to make the model again, shown where the two differ."""
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    hard: int
+    witness: str = ""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """`batch(rng)` draws a model and gives a Compared; `dialect`: whose rows are run; `explained`: why codes may differ that
+    no row can hold, with a smallest input: without it one difference fails."""
+
+    operation: str
+    dialect: str
+    batch: Callable
+    explained: str = ""
+
+
+@dataclass
+class Tally:
+    """What a campaign has found so far."""
+
+    compared: int = 0
+    hard: int = 0
+    mismatches: int = 0
+    models: int = 0
+    seconds: float = 0.0
+    witness: str = ""
+
+    @property
+    def hard_share(self):
+        return self.hard / max(1, self.compared)
+
+
+def run(campaign, elements, seed=0, seconds=None):
+    """The Tally of a campaign over at least `elements` codes, or as many as `seconds` allow."""
+    rng, tally, start = np.random.default_rng([seed, *campaign.operation.encode()]), Tally(), time.perf_counter()
+    while tally.compared < elements and (seconds is None or tally.seconds < seconds or not tally.models):
+        drawn = campaign.batch(rng)
+        ours, theirs = np.asarray(drawn.ours), np.asarray(drawn.theirs)
+        if ours.shape != theirs.shape:
+            raise ValueError(f"{campaign.operation}: refq gives {ours.shape}, the engine {theirs.shape}")
+        wrong = (ours != theirs) & ~((ours != ours) & (theirs != theirs))
+        tally.compared, tally.hard, tally.models = tally.compared + ours.size, tally.hard + int(drawn.hard), tally.models + 1
+        tally.mismatches += int(wrong.sum())
+        if wrong.any() and not tally.witness:
+            at = tuple(np.argwhere(wrong)[0].tolist())
+            tally.witness = f"{drawn.witness} at {at}: refq {ours[at]}, engine {theirs[at]}"
+        tally.seconds = time.perf_counter() - start
+    return tally
+
+
+@cache
+def kernel_of(op, row):
+    return ops.load(op).kernel(row)
+
+
+def play(dialect, role, widths, tensors, **build):
+    """What `role` of the dialect named `dialect` makes of arrays, by its kernel: the first result, as (n ...).
+
+    `widths`: the fields of the row that tensors decide; `tensors`: operand to array, leading axes joined into n as a program
+    does; `build`: what the operation makes its other operands from. Raises IllFormed as a program would."""
+    part = dialects.load(dialect).role(role)
+    known = {f.name for f in fields(part.row)}
+    row = replace(part.row, **{k: v for k, v in widths.items() if k in known})
+    made = ops.load(part.op).build(row, **build) if build else {}
+    arrays, joined = {}, ()
+    for name, declared in row.takes.items():
+        value = np.asarray(tensors[name] if name in tensors else np.asarray(made[name], declared.width.dtype), order="C")
+        if name in tensors and declared.joins and value.ndim > len(declared.names):
+            joined = joined or value.shape[:value.ndim - len(declared.names) + 1]
+        arrays[name] = declared.view(value)
+    check(row.takes, arrays, role)
+    found = sizes({k: d for k, d in row.takes.items() if d.names}, {k: arrays[k] for k, d in row.takes.items() if d.names}, role)
+    found |= row.sizes(found)
+    operands = [arrays[k] if d.names else scalar(arrays[k]) for k, d in row.takes.items()]
+    results = [np.empty(tuple(found[a] for a in d.names), d.width.dtype) for d in row.gives.values()]
+    kernel_of(part.op, row)(*operands, *results)
+    first = results[0]
+    return first.reshape(*joined, *first.shape[1:]) if joined else first
+
+
+def scalar(value):
+    return value[()] if value.dtype.kind == "f" else int(value[()])
