@@ -45,7 +45,7 @@ def program(seed=0, weights=I8, high="half_up", ties="half_away", hidden=I8):
             {"w": w, "bias": draw.integers(-1000, 1000, m), "zx": 3, "zw": np.zeros(m, int)}, {"acc": acc})
         tensor(result, (SHAPE[0], m), out, grid(out, 0.05, 3), role)
         add(f"{name}.rescale", "rescale", rescale, {"acc": acc},
-            ops.load("rescale").build(rescale, scales, 0, 3), {"y": result})
+            ops.load("rescale").build(rescale, (scales,), 1.0, 0, 3), {"y": result})
 
     tensor("x", SHAPE, I8, grid(I8, 0.02, 3), "input")
     layer("fc1", "x", SHAPE[1], HIDDEN, "hidden", hidden, "activation")

@@ -14,7 +14,7 @@ from refq.ints.row import stated
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.pack import read
-from refq.view import show
+from refq.view import roundings, show
 
 
 def at(what, data, recipe, dialect, picture):
@@ -32,7 +32,7 @@ def at(what, data, recipe, dialect, picture):
         return about | show.program_words(pack.program), head + show.program(pack.program)
     if path.suffix in (".onnx", ".safetensors") or path.is_dir():
         return network(path, data, recipe, dialect, picture)
-    kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, a_rounding), (roles(), a_role),
+    kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, roundings.of_word), (roles(), a_role),
              (quantizers.names(), a_calibrator))
     for names, describe in kinds:
         if what in names:
@@ -91,14 +91,3 @@ def an_operation(name):
     text = "\n".join(f"  {k:12s} {', '.join(v) or ('decided by the tensors of a step' if k in decided else 'see the contract')}"
                      for k, v in alternatives.items())
     return {"operation": name, "contract": module.__doc__, "fields": alternatives}, f"{getdoc(module)}\n\nrow\n{text}"
-
-
-def a_rounding(name):
-    """The row of the dictionary, with the lines that go on with it."""
-    ties, kept, lines = {str(t): int(rounding.word(name)(int(2 * t), 1)) for t in show.TIES}, False, []
-    for line in rounding.__doc__.splitlines():
-        first = line.split()[:1]
-        kept = first == [name] or (kept and line.startswith(" " * 60))
-        if kept or first == ["name"]:
-            lines.append(line.removeprefix("    "))
-    return {"rounding": name, "ties": ties}, "\n".join(lines)

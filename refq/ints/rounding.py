@@ -1,18 +1,18 @@
 """The ten roundings, on shifts and on integer divisions.
 
-    name        ties                  -2.5  -1.5  -0.5   0.5   1.5   2.5   also called
-    floor       (no ties)               -3    -2    -1     0     1     2   >>, VTA SHR, Python //
-    ceil        (no ties)               -2    -1     0     1     2     3   DPU code 7
-    trunc       (no ties)               -2    -1     0     0     1     2   Ethos-U TRUNCATE, C /, ap_fixed AP_TRN_ZERO
-    away        (no ties)               -3    -2    -1     1     2     3   round away from zero
-    half_up     toward +inf             -2    -1     0     1     2     3   TOSA SINGLE_ROUND, rndnu, Ethos-U NATURAL,
-                                                                        DPU_ROUND, TVM UPWARD
-    half_down   toward -inf             -3    -2    -1     0     1     2   ap_fixed AP_RND_MIN_INF
-    half_away   away from zero          -3    -2    -1     1     2     3   RoundingDivideByPOT, C round(),
-                                                                        NVDLA AC_RND_INF, QONNX HALF_UP, TVM TONEAREST
-    half_zero   toward zero             -2    -1     0     0     1     2   ap_fixed AP_RND_ZERO, DPU code 6
-    half_even   to the even neighbour   -2    -2     0     0     2     2   ONNX, rint, nearbyint, numpy.round, Gemmini
-    odd         (not exact: to odd)     -3    -1    -1     1     1     3   von Neumann, jamming, sticky
+    name        ties                  -2.5  -1.5  -0.5   0.5   1.5   2.5
+    floor       (no ties)               -3    -2    -1     0     1     2
+    ceil        (no ties)               -2    -1     0     1     2     3
+    trunc       (no ties)               -2    -1     0     0     1     2
+    away        (no ties)               -3    -2    -1     1     2     3
+    half_up     toward +inf             -2    -1     0     1     2     3
+    half_down   toward -inf             -3    -2    -1     0     1     2
+    half_away   away from zero          -3    -2    -1     1     2     3
+    half_zero   toward zero             -2    -1     0     0     1     2
+    half_even   to the even neighbour   -2    -2     0     0     2     2
+    odd         (not exact: to odd)     -3    -1    -1     1     1     3
+
+What other projects call them is in rounding_names.py.
 
 `word(name)(x, s)` is x / 2**s for 0 <= s <= 63; `divide(name)(x, d)` is x / d for d > 0, |x| and d below 2**63. Each
 serves Python integers, NumPy int64 arrays and jitted kernels from the one text below, and is right at both rails.
