@@ -108,7 +108,7 @@ def program(layers):
             continue
         add(name, layer.op, layer.row, x, built, f"{name}.acc", shape, "accumulator")
         op = "rescale_float32" if isinstance(layer.rescale, FLOAT) else "rescale"
-        add(f"{op}.{i}", op, layer.rescale, f"{name}.acc", ops.load(op).build(layer.rescale, layer.scales, 0, layer.zp),
+        add(f"{op}.{i}", op, layer.rescale, f"{name}.acc", ops.load(op).build(layer.rescale, (layer.scales,), 1.0, 0, layer.zp),
             f"{op}.{i}.y", shape, "output")
         outputs.append(f"{op}.{i}.y")
     return Program(tuple(steps), tensors, constants, tuple(t for t in tensors if tensors[t].role == "input"), tuple(outputs),
