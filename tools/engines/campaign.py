@@ -1,13 +1,12 @@
 """Campaigns: one operation of one engine against one dialect, drawn batch by batch; `play` runs a dialect's role on arrays."""
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from dataclasses import dataclass
 
 import numpy as np
 
-from refq import dialects, ops
-from refq.ints.operand import check, sizes
+from refq import dialects
+from refq.graph.play import play as by_role
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,35 +65,6 @@ def run(campaign, elements, seed=0, seconds=None):
     return tally
 
 
-@cache
-def kernel_of(op, row):
-    return ops.load(op).kernel(row)
-
-
 def play(dialect, role, widths, tensors, **build):
-    """What `role` of the dialect named `dialect` makes of arrays, by its kernel: the first result, as (n ...).
-
-    `widths`: the fields of the row that tensors decide; `tensors`: operand to array, leading axes joined into n as a program
-    does; `build`: what the operation makes its other operands from. Raises IllFormed as a program would."""
-    part = dialects.load(dialect).role(role)
-    known = {f.name for f in fields(part.row)}
-    row = replace(part.row, **{k: v for k, v in widths.items() if k in known})
-    made = ops.load(part.op).build(row, **build) if build else {}
-    arrays, joined = {}, ()
-    for name, declared in row.takes.items():
-        value = np.asarray(tensors[name] if name in tensors else np.asarray(made[name], declared.width.dtype), order="C")
-        if name in tensors and declared.joins and value.ndim > len(declared.names):
-            joined = joined or value.shape[:value.ndim - len(declared.names) + 1]
-        arrays[name] = declared.view(value)
-    check(row.takes, arrays, role)
-    found = sizes({k: d for k, d in row.takes.items() if d.names}, {k: arrays[k] for k, d in row.takes.items() if d.names}, role)
-    found |= row.sizes(found)
-    operands = [arrays[k] if d.names else scalar(arrays[k]) for k, d in row.takes.items()]
-    results = [np.empty(tuple(found[a] for a in d.names), d.width.dtype) for d in row.gives.values()]
-    kernel_of(part.op, row)(*operands, *results)
-    first = results[0]
-    return first.reshape(*joined, *first.shape[1:]) if joined else first
-
-
-def scalar(value):
-    return value[()] if value.dtype.kind == "f" else int(value[()])
+    """What `role` of the dialect named `dialect` makes of arrays, by its kernel: refq.graph.play says how."""
+    return by_role(dialects.load(dialect).role(role), widths, tensors, **build)
