@@ -1,8 +1,8 @@
 """Words for targets that compute in float32: every float32 rounding is written out.
 
 `product(acc, scale)` is float32(float32(acc) * scale), both rounded to the nearest, ties to even. `nearest(ties,
-width)` rounds a float32 to an integer by any of the ten roundings, and saturates at `width` (at most 52 bits). Both
-serve NumPy arrays and jitted kernels from the one text. `rounded` is for specs: it refuses NaN, which a kernel cannot
+width)` rounds a float32 to an integer by any of the ten roundings, and saturates at `width` (at most 52 bits). `fused` is
+a fused multiply-add. All serve NumPy arrays and jitted kernels from the one text. `rounded` is for specs: it refuses NaN, which a kernel cannot
 meet, since it multiplies integers by finite scales.
 """
 from functools import cache
@@ -24,6 +24,32 @@ def product(acc, scale):
 def plus(x, y):
     """float32(x + y) of two float32 numbers; a kernel that adds a product with it rounds twice, as without an fma."""
     return np.float32(np.float32(x) + np.float32(y))
+
+
+@word
+def minus(x, y):
+    """float32(x - y)."""
+    return np.float32(np.float32(x) - np.float32(y))
+
+
+joins = {"plus": plus, "minus": minus}
+
+
+@word
+def fused(x, y, z):
+    """float32(x*y + z) of three float32 numbers, rounded once, as a processor's fused multiply-add does.
+
+    The product is exact in float64, the sum is rounded there to odd: 29 bits more than float32 has, of which the last says
+    whether anything was left, so that the second rounding is right.
+    """
+    product = np.float64(x) * np.float64(y)
+    total = product + np.float64(z)
+    back = total - product
+    rest = (product - (total - back)) + (np.float64(z) - back)
+    bits = np.float64(total).view(np.int64)
+    step = np.int64(1) - 2 * np.int64((rest > 0) != (total > 0))
+    odd = bits + step * np.int64(((rest > 0) | (rest < 0)) & ((bits & 1) == 0))
+    return np.float32(np.int64(odd).view(np.float64))
 
 
 @cache

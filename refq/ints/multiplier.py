@@ -5,7 +5,7 @@
     q15          0 or 2**14 .. 2**15-1    the q31 one without its low 16 bits, half up, at most 0x7fff (TFLite int16x8)
     mantissa24   2**23 .. 2**24-1         the mantissa of the float32 scale, exact (QNNPACK, XNNPACK)
     dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, the carry kept; below 2**-32: 0 (I-ViT)
-    pow2         1                        the scale must be a power of two; refused otherwise (VTA, DPU)
+    pow2         1, or 2**k to the left   the scale must be a power of two; refused otherwise (VTA, DPU)
 
 `scaler(high, ties, overflow)` is the word that applies such a pair: acc * mult / 2**shift, rounded once, or twice where
 `high` names the rounding of the high half at bit 31. `scaled` is the same text with its sites, for specs.
@@ -56,7 +56,7 @@ def pow2(scale):
     mantissa, exponent = frexp(scale)
     if mantissa != 0.5:
         raise IllFormed(f"a scale of {scale!r}: this row's multiplier is a shift, so the scale must be a power of two")
-    return 1, 1 - exponent
+    return (1, 1 - exponent) if exponent <= 1 else (1 << exponent - 1, 0)
 
 
 forms = {f.__name__: f for f in (q31, q15, mantissa24, dyadic, pow2)}

@@ -33,12 +33,14 @@ F32 = Float32()
 
 @dataclass(frozen=True)
 class Operand:
-    """`width` of each element; `axes` as text, the ones read whole in brackets; `lo`, `hi`: the range, both ends in."""
+    """`width` of each element; `axes` as text, the ones read whole in brackets; `lo`, `hi`: the range, both ends in; `nan`:
+    whether a real number may be none."""
 
     width: object
     axes: str = ""
     lo: object = None
     hi: object = None
+    nan: bool = False
     names: tuple = field(init=False, repr=False, compare=False)
     whole: frozenset = field(init=False, repr=False, compare=False)
 
@@ -88,6 +90,7 @@ def check(takes, operands, where):
         array = operands[name]
         if array.dtype != declared.width.dtype:
             raise IllFormed(f"{where}: {name} is {array.dtype}; {declared.width} codes come as {declared.width.dtype}")
+        array = array[array == array] if declared.nan else array
         if array.size and not (declared.lo <= array.min() and array.max() <= declared.hi):
             raise IllFormed(f"{where}: {name} reaches from {array.min()} to {array.max()}; "
                             f"allowed is {declared.lo} to {declared.hi}")

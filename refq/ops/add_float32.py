@@ -1,16 +1,17 @@
-"""add_float32: the sum of two tensors of different grids, by way of float32.
+"""add_float32: the sum, or the difference, of two tensors of different grids, by way of float32.
 
-    y = clip(zo + round(f32(f32(f32(f32(a - za) * sa) + f32(f32(b - zb) * sb)) / so)))
+    y = clip(zo + round(f32(f32((a - za) * sa) + f32((b - zb) * sb)) / so))
 
 units    a, b and y count sa, sb and so, which are float32
-R1       the zero points are taken off as integers, and the differences rounded to float32, exact below 2**24
-R2       each product is rounded to float32, and never fused with the sum
-R3       the sum is rounded to float32
-R4       divided by the output scale, not multiplied by its reciprocal; rounded to float32
-R5       rounded to an integer, ties as the row says; the zero point joins after that
+R1       each operand becomes a float32 number as in dequantize: a difference and a product, or fused
+R2       the products are rounded to float32 before they are added
+R3       the sum (or the difference) is rounded to float32
+R4       it is divided by the output scale, or multiplied by its reciprocal, in float32, as in quantize
+R5       rounded to an integer, ties as the row says; the zero point joins after that, or inside in float32, or fused
 R6       clipped to the output width, never wrapped
-error    half a unit of y and 2**-22 of the summands, while R6 is idle
-source   ONNX DequantizeLinear, Add, QuantizeLinear
+error    half a unit of y and 2**-22 of the summands (fused: of a*sa and za*sa too), while R6 is idle
+source   ONNX DequantizeLinear, Add, QuantizeLinear; PyTorch aten/src/ATen/native/quantized/cpu/kernels, qadd_kernel (fused,
+         reciprocal_float32, after)
 """
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,8 +20,8 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import rounding
-from refq.ints.floats import nearest, plus, product
+from refq.ints import products, quotients, rounding
+from refq.ints.floats import joins, nearest
 from refq.ints.jit import jit
 from refq.ints.operand import F32
 from refq.ints.row import Row as Base
@@ -35,6 +36,10 @@ FINEST, COARSEST = 2.0 ** -60, 2.0 ** 40
 
 @dataclass(frozen=True)
 class Row(Base):
+    product: str = choice("float32", "float32", "fused")
+    quotient: str = choice("float32", "float32", "reciprocal_float32")
+    zero_point: str = choice("after", *quotients.places)
+    join: str = decided("plus")
     ties: str = choice("half_even", *rounding.names)
     a: Width = decided(I8)
     b: Width = decided(I8)
@@ -44,6 +49,9 @@ class Row(Base):
         super().__post_init__()
         if max(self.a.bits, self.b.bits, self.out.bits) > 24:
             raise IllFormed(f"add_float32: {self.a} and {self.b} to {self.out}; float32 holds codes of up to 24 bits")
+        if self.join not in joins:
+            raise IllFormed(f"add_float32: join is {self.join!r}; it can be {', '.join(joins)}")
+        quotients.value(self.quotient, self.zero_point)
 
     @property
     def takes(self):
@@ -65,30 +73,33 @@ def build(row, sa, za, sb, zb, so, zo):
 
 
 def spec(a, b, za, zb, sa, sb, so, zo, row, at=unwatched):
-    first = at("a_single", (a.astype(np.int64) - za).astype(np.float32), F32)                     # R1
-    second = at("b_single", (b.astype(np.int64) - zb).astype(np.float32), F32)                    # R1
-    total = at("total", at("a", first * np.float32(sa), F32) + at("b", second * np.float32(sb), F32), F32)   # R2 R3
-    value = at("quotient", total / np.float32(so), F32)                                           # R4
-    return at.clip("y", at.nearest("rounded", row.ties, value, I40) + zo, row.out)                # R5 R6
+    real = products.word(row.product)
+    first, second = at("a", real(a.astype(np.int64), za, sa), F32), at("b", real(b.astype(np.int64), zb, sb), F32)   # R1 R2
+    total = at("total", joins[row.join](first, second), F32)                                      # R3
+    value = at("quotient", quotients.value(row.quotient, row.zero_point)(total, so, zo), F32)     # R4 R5
+    whole = at.nearest("rounded", row.ties, value, I40)                                           # R5
+    return at.clip("y", whole + zo * (row.zero_point == "after"), row.out)                        # R5 R6
 
 
 @cache
 def kernel(row):
-    whole, lo, hi = nearest(row.ties, I40), row.out.lo, row.out.hi
+    real, value = products.word(row.product), quotients.value(row.quotient, row.zero_point)
+    join, whole, lo, hi, after = joins[row.join], nearest(row.ties, I40), row.out.lo, row.out.hi, row.zero_point == "after"
 
     @jit(nogil=True, error_model="numpy")
     def add_float32(a, b, za, zb, sa, sb, so, zo, y):
-        divisor = np.float32(so)
+        last = zo if after else 0
         for n in range(a.shape[0]):
-            total = plus(product(a[n] - za, sa), product(b[n] - zb, sb))                          # R1 R2 R3
-            y[n] = min(max(whole(total / divisor) + zo, lo), hi)                                  # R4 R5 R6
+            total = join(real(np.int64(a[n]), za, sa), real(np.int64(b[n]), zb, sb))              # R1 R2 R3
+            y[n] = min(max(whole(value(total, so, zo)) + last, lo), hi)                           # R4 R5 R6
 
     return add_float32
 
 
 def real(a, b, za, zb, sa, sb, so, zo, row):
     sa, sb, so = (Fraction(float(s)) for s in (sa, sb, so))
-    return zo + ((int(a) - za) * sa + (int(b) - zb) * sb) / so
+    sign = 1 if row.join == "plus" else -1
+    return zo + ((int(a) - za) * sa + sign * (int(b) - zb) * sb) / so
 
 
 def scales_swapped(run, operands, row):
@@ -101,9 +112,11 @@ slips = (dropped("za"), negated("za"), dropped("zb"), negated("zb"), dropped("zo
 
 
 def r2_operands_are_alike(a, b, za, zb, sa, sb, so, zo, row):
-    """Nothing tells the first operand from the second."""
-    return (row.a != row.b) | (spec(a, b, za, zb, sa, sb, so, zo, row) == spec(b, a, zb, za, sb, sa, so, zo, row))
+    """Nothing tells the first operand of a sum from the second."""
+    alike = row.a == row.b and row.join == "plus"
+    return not alike or spec(a, b, za, zb, sa, sb, so, zo, row) == spec(b, a, zb, za, sb, sa, so, zo, row)
 
 
 def r5_zeros_give_the_zero_point(a, b, za, zb, sa, sb, so, zo, row):
-    return spec(np.full_like(a, za), np.full_like(b, zb), za, zb, sa, sb, so, zo, row) == zo
+    """A fused product leaves what float32 loses of za * sa, which can be far more than so."""
+    return row.product == "fused" or spec(np.full_like(a, za), np.full_like(b, zb), za, zb, sa, sb, so, zo, row) == zo

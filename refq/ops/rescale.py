@@ -7,11 +7,11 @@ R1       the input zero point is taken off first; an accumulator has none
 R2       the product is exact in 64 bits
 R3       rounded once at `shift`; or twice, at bit 31 by `high` and then the rest, after a left shift where shift < 31
 R4       the zero point joins after the rounding, or inside it
-R5       clipped to the output width, never wrapped
+R5       clipped to the output width; or its low bits are stored, whatever it was
 error    at most half a unit of y (one where rounded twice) beside the multiplier's own, while R5 is idle
-source   Jacob et al. 2018, section 2.2; TOSA 1.0 RESCALE; tensorflow/tflite-micro kernels/internal/common.h
+source   Jacob et al. 2018, section 2.2; TOSA 1.0 RESCALE; tensorflow/tflite-micro kernels/internal/common.h; VTA (low bits)
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 
@@ -20,6 +20,7 @@ import numpy as np
 from refq.errors import IllFormed
 from refq.ints import multiplier, rounding, scales
 from refq.ints.jit import jit
+from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
@@ -31,10 +32,12 @@ from refq.ints.width import I8, I32, I64, Width
 class Row(Base):
     multiplier: str = choice("q31", *multiplier.forms, acts="build")
     ratio: str = choice("float64", *scales.names, acts="build")
+    below: int = choice(0, 1, 256, acts="build")
     high: str = choice("none", *rounding.names)
     ties: str = choice("half_up", *rounding.names)
     overflow: str = choice("wrap", "saturate")
     zero_point: str = choice("after", "inside")
+    store: str = choice("clip", "wrap")
     acc: Width = decided(I32)
     out: Width = decided(I8)
 
@@ -68,26 +71,30 @@ class Row(Base):
 
 
 def build(row, factors, unit, zin, zp):
-    """The constants of a step from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit`
-    is s_y."""
-    pairs = [multiplier.pair(s, row.multiplier) for s in np.atleast_1d(scales.ratio(row.ratio, factors, unit))]
+    """The constants from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit` is s_y.
+    Raises IllFormed for a ratio that is not below `row.below`, where that is not 0."""
+    real = np.atleast_1d(scales.ratio(row.ratio, factors, unit))
+    if row.below and (real >= row.below).any():
+        raise IllFormed(f"rescale: a scale of {np.max(real)}; this row takes scales below {row.below}: coarsen the result's grid")
+    pairs = [multiplier.pair(s, row.multiplier) for s in real]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
 
 
 def spec(acc, zin, mult, shift, zp, row, at=unwatched):
+    store = at.clip if row.store == "clip" else at.wrap
     centred = acc.astype(np.int64) - zin                                                          # R1
     shift = shift.astype(np.int64)
     if row.zero_point == "inside":
         wide = at("wide", centred * mult + (np.int64(zp) << shift), I64)                          # R2 R4
-        return at.clip("y", at.shift("scaled", row.ties, wide, shift, I64), row.out)              # R3 R5
-    scaled = multiplier.scaled(at, centred, mult, shift, row.high, row.ties, row.overflow)            # R2 R3
-    return at.clip("y", scaled + zp, row.out)                                                     # R4 R5
+        return store("y", at.shift("scaled", row.ties, wide, shift, I64), row.out)                # R3 R5
+    scaled = multiplier.scaled(at, centred, mult, shift, row.high, row.ties, row.overflow)        # R2 R3
+    return store("y", scaled + zp, row.out)                                                       # R4 R5
 
 
 @cache
 def kernel(row):
     scaled, ties = multiplier.scaler(row.high, row.ties, row.overflow), rounding.word(row.ties)
-    inside, lo, hi = row.zero_point == "inside", row.out.lo, row.out.hi
+    inside, store = row.zero_point == "inside", (saturating if row.store == "clip" else wrapping)(row.out)
 
     @jit(nogil=True)
     def rescale(acc, zin, mult, shift, zp, y):
@@ -99,7 +106,7 @@ def kernel(row):
                     value = ties(centred * mult[c] + (zp << s), s)                                # R2 R3 R4
                 else:
                     value = scaled(centred, mult[c], s) + zp                                      # R2 R3 R4
-                y[n, c] = min(max(value, lo), hi)                                                 # R5
+                y[n, c] = store(value)                                                            # R5
 
     return rescale
 
@@ -110,8 +117,7 @@ def real(acc, zin, mult, shift, zp, row):
 
 def shift_off_by_one(run, operands, row):
     """The result is halved once more, where the range of shifts has room."""
-    shift = np.minimum(operands["shift"] + 1, row.takes["shift"].hi).astype(operands["shift"].dtype)
-    return run({**operands, "shift": shift})
+    return run({**operands, "shift": np.minimum(operands["shift"] + 1, row.takes["shift"].hi).astype(operands["shift"].dtype)})
 
 
 def clipped_before_zero_point(run, operands, row):
@@ -121,8 +127,7 @@ def clipped_before_zero_point(run, operands, row):
 
 
 slips = (dropped("zp"), negated("zp"), dropped("zin"), negated("zin"), first_for_all("mult", "shift"), shift_off_by_one,
-         clipped_before_zero_point, channels_shifted("mult", 1), channels_shifted("shift", 1), channels_shifted("y", 1),
-         last_tile_lost("y", 4))
+         clipped_before_zero_point, *(channels_shifted(k, 1) for k in ("mult", "shift", "y")), last_tile_lost("y", 4))
 
 
 def fits(acc, zin, shift, row):
@@ -133,7 +138,7 @@ def fits(acc, zin, shift, row):
 
 def r3_near_the_real_value(acc, zin, mult, shift, zp, row):
     """Half a unit where rounded once to the nearest, one for other roundings, two where rounded twice, or clipped."""
-    y = spec(acc, zin, mult, shift, zp, row)
+    y = spec(acc, zin, mult, shift, zp, replace(row, store="clip"))
     bound = 2 if row.high != "none" else Fraction(1 + ("half" not in row.ties), 2)
     near = [abs(real(acc[i], zin, mult[i[1]], shift[i[1]], zp, row) - int(y[i])) <= bound for i in np.ndindex(y.shape)]
     clipped = (y == row.out.lo) | (y == row.out.hi)
@@ -144,7 +149,13 @@ def r4_zero_gives_the_zero_point(acc, zin, mult, shift, zp, row):
     return spec(np.full_like(acc, zin), zin, mult, shift, zp, row) == zp
 
 
+def r5_a_code_in_range_is_stored(acc, zin, mult, shift, zp, row):
+    """What is neither end of the range is the same clipped and wrapped."""
+    kept, low = (spec(acc, zin, mult, shift, zp, replace(row, store=s)) for s in ("clip", "wrap"))
+    return (kept == low) | (kept == row.out.lo) | (kept == row.out.hi)
+
+
 def r5_keeps_order(acc, zin, mult, shift, zp, row):
-    """Larger accumulators never give smaller codes."""
-    acc = np.sort(acc, axis=0)
+    """Larger accumulators never give smaller codes, where these are clipped."""
+    acc, row = np.sort(acc, axis=0), replace(row, store="clip")
     return (np.diff(spec(acc, zin, mult, shift, zp, row), axis=0) >= 0) | ~fits(acc, zin, shift, row).all(axis=0)

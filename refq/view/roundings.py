@@ -11,10 +11,10 @@ def of_ties(word):
 
 def everything():
     """All words, and the projects whose names are known."""
-    projects = list(dict.fromkeys(n.project for n in dictionary))
+    projects = list(dict.fromkeys(n.project for n in dictionary if n.project != "refq"))
     count = len(dictionary) - len(rounding.names)
     value = {"roundings": {w: of_word(w)[0] for w in rounding.names}, "projects": projects}
-    text = f"{ties(rounding.names)}\n\n{count} names of {len(projects) - 1} projects beside: {', '.join(p for p in projects if p != 'refq')}\n\n" \
+    text = f"{ties(rounding.names)}\n\n{count} names of {len(projects)} other projects: {', '.join(projects)}\n\n" \
            "refq rounding NAME or PROJECT:NAME tells which word a name is, and what else it is called"
     return value, text
 

@@ -103,7 +103,8 @@ def random_pair(wide, rng, powers):
 
 def looked_up(function, s_in, z_in, s_out, z_out):
     q = np.array(CODES, np.int8)
-    return Trial({"q": I8, "out": I8}, {"q": q}, {"function": function, "s_in": s_in, "z_in": z_in, "s_out": s_out, "z_out": z_out},
+    build = {"function": function, "s_in": s_in, "z_in": z_in, "s_out": s_out, "z_out": z_out}
+    return Trial({"q": I8, "out": I8}, {"q": q}, build,
                  lambda i: f"code {q[i]}, scales {scale(s_in)} to {scale(s_out)}, zero points {z_in}, {z_out}")
 
 
