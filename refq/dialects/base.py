@@ -27,6 +27,10 @@ class Check:
     source: str
 
 
+WORDS = {"bias": ("refuse", "saturate", "wrap"), "nibbles": ("low_first", "high_first")}
+"""Fields of a dialect that hold one of a few words."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """The contract of a target.
@@ -34,7 +38,9 @@ class Dialect:
     `roles`: by name (rescale, rescale_wide for registers over 32 bits, add, matmul, softmax ...), each own or borrowed; a
     role that is missing is absent. `weights`, `activations`: the bits that are allowed; `asymmetric`: the bits of
     activations that may have a zero point; `narrow`: weights leave out the lowest code; `accumulators`: the register for
-    activations of so many bits; `encode`: how a float becomes a code; `checks`: published values, tested.
+    activations of so many bits; `encode`: how a float becomes a code; `bias`: what becomes of a given bias that its register
+    does not hold (refuse, saturate, wrap); `nibbles`: which of the codes that share a byte lies in its low bits, the first
+    (low_first) or the last (high_first); `checks`: published values, tested.
     """
 
     name: str
@@ -47,10 +53,15 @@ class Dialect:
     asymmetric: tuple = (8,)
     narrow: bool = True
     encode: str = "half_even"
+    bias: str = "refuse"
+    nibbles: str = "low_first"
     accumulators: dict = field(default_factory=lambda: {8: I32})
     checks: tuple = ()
 
     def __post_init__(self):
+        for name, words in WORDS.items():
+            if getattr(self, name) not in words:
+                raise IllFormed(f"dialect {self.name}: {name} is {getattr(self, name)!r}; it can be {', '.join(words)}")
         for name in ("weights", "activations", "asymmetric"):
             held = getattr(self, name)
             if not isinstance(held, tuple) or not all(type(b) is int for b in held):

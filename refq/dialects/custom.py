@@ -3,13 +3,17 @@
     name = "my_npu"                  # optional; the file's name otherwise
     base = "tosa"
     source = "my NPU's manual, chapter 4"
-    weights = [8]                    # any plain field of a dialect: weights, activations, asymmetric, narrow, encode
+    weights = [8]                    # any plain field of a dialect; `refq show tosa` lists them with their values
+    absent = ["layernorm"]           # roles of the base that the target does not have
 
     [accumulators]                   # bits of the activations = register
     8 = "i32"
 
-    [rescale]                        # a role: fields of its row; `op` puts another operation there
+    [rescale]                        # a role: fields of its row, which `refq show rescale` lists with all they can be
     ties = "half_even"
+
+    [add]                            # `op` puts another operation there, `from` takes the role of another dialect over;
+    from = "ivit"                    # it is the target's own where a field is changed, and borrowed where none is
 
 Fields that the tensors of a step decide (widths, shapes, strides) are not a dialect's. They, and unknown tables, fields and
 values, are refused with a sentence that names the file and the field.
@@ -18,15 +22,15 @@ import tomllib
 from dataclasses import fields, replace
 
 from refq import dialects, ops
-from refq.dialects.base import Role
+from refq.dialects.base import Dialect, Role
 from refq.errors import Corrupt, IllFormed, nearest
 from refq.ints import rounding
 from refq.ints.accumulate import Accumulate
 from refq.ints.row import from_plain, plain, stated
 from refq.ints.width import width
 
-PLAIN = ("weights", "activations", "asymmetric", "narrow", "encode", "title", "source", "date")
-KNOWN = ("name", "base", "accumulators", *PLAIN)
+PLAIN = tuple(f.name for f in fields(Dialect) if f.name not in ("name", "roles", "accumulators", "checks"))
+KNOWN = ("name", "base", "absent", "accumulators", *PLAIN)
 
 
 def read(path):
@@ -69,6 +73,8 @@ def differ(base, text, path):
                 raise IllFormed(f"field 'name' is {value!r}, which is refq's own dialect; give yours another name")
         elif key == "accumulators":
             changes[key] = dict(register(bits, w) for bits, w in sentence(key, value, dict).items())
+        elif key == "absent":
+            leave_out(roles, sentence(key, value, list))
         elif key in PLAIN:
             default = getattr(base, key)
             value = sentence(key, value, list if isinstance(default, tuple) else type(default))
@@ -85,10 +91,29 @@ def differ(base, text, path):
 
 
 def sentence(key, value, kind):
-    if not isinstance(value, kind) or (kind is list and not all(type(v) is int for v in value)):
-        what = {list: "a list of numbers of bits", str: "a text", bool: "true or false", dict: "a table"}[kind]
+    of = str if key == "absent" else int
+    if not isinstance(value, kind) or (kind is list and not all(type(v) is of for v in value)):
+        lists = "a list of names of roles" if of is str else "a list of numbers of bits"
+        what = {list: lists, str: "a text", bool: "true or false", dict: "a table"}[kind]
         raise IllFormed(f"field {key!r} is {value!r}; it must be {what}")
     return value
+
+
+def leave_out(roles, names):
+    """Take the roles `names` out of `roles`."""
+    for name in names:
+        if name not in roles:
+            raise IllFormed(f"absent has {name!r}, which is no role of the base: {nearest(name, tuple(roles))}")
+        del roles[name]
+
+
+def everywhere():
+    """Role name to the dialects that have it, in the order of their names."""
+    found = {}
+    for dialect in map(dialects.load, dialects.names()):
+        for role in dialect.roles:
+            found.setdefault(role, {})[dialect.name] = dialect
+    return found
 
 
 def register(bits, text):
@@ -104,18 +129,37 @@ def register(bits, text):
 
 def operation(name, op, old):
     """The operation to play the role `name`: the one that did, or another that some dialect has for it."""
-    can = sorted({old, *(d.roles[name].op for d in map(dialects.load, dialects.names()) if name in d.roles)})
+    can = sorted({*([old] if old else []), *(d.roles[name].op for d in everywhere()[name].values())})
     if op not in can:
         raise IllFormed(f"[{name}] has op = {op!r}, which cannot play that role; {' or '.join(can)} can")
     return op
 
 
+def start_of(roles, name, changed):
+    """The Role that `changed` starts from: the base's, or the one of the dialect that `from` names; takes `from` out."""
+    source = changed.pop("from", None)
+    known = everywhere().get(name)
+    if known is None or name not in roles and source is None and "op" not in changed:
+        if known is None:
+            raise IllFormed(f"table [{name}] is not a role: {nearest(name, tuple(roles))}")
+        raise IllFormed(f"the base has no role [{name}]; say from = one of {', '.join(known)}")
+    if source is None:
+        return roles.get(name)
+    if source not in known:
+        raise IllFormed(f"[{name}] has from = {source!r}; the dialects that have that role are {', '.join(known)}")
+    part = known[source].roles[name]
+    return Role(part.op, part.row, part.borrowed or source)
+
+
 def role(roles, name, changed):
-    """The role `name` with the fields that `changed` names; another operation where it says `op`."""
-    if name not in roles:
-        raise IllFormed(f"table [{name}] is not a role: {nearest(name, tuple(roles))}")
-    old, changed = roles[name], dict(changed)
-    op = operation(name, changed.pop("op", old.op), old.op)
+    """The role `name` with the fields that `changed` names; another operation where it says `op`, another dialect's where it
+    says `from`."""
+    whole = set(changed) == {"from"}
+    changed = dict(changed)
+    old = start_of(roles, name, changed)
+    if whole:
+        return old
+    op = operation(name, changed.pop("op", old and old.op), old and old.op)
     Row = ops.load(op).Row
     known, open_to = {f.name for f in fields(Row)}, stated(Row)
     for field, value in changed.items():
@@ -125,7 +169,7 @@ def role(roles, name, changed):
         if field not in open_to:
             raise IllFormed(f"[{name}] has {field} = {value!r}, but the tensors of a step decide {field}, not a dialect: leave "
                             "it out; weights, activations and [accumulators] say which widths there are")
-    start = {k: v for k, v in plain(old.row).items() if op == old.op or k in known and k not in open_to}
+    start = {k: v for k, v in plain(old.row).items() if op == old.op or k in known and k not in open_to} if old else {}
     try:
         if changed.get("accumulate"):       # the register itself is one of [accumulators]
             start["acc"] = str(from_plain(Accumulate, changed["accumulate"]).result)

@@ -202,3 +202,23 @@ def test_a_field_that_no_row_can_hold_makes_no_dialect(tmp_path):
                                ("add", "left", "2.5"), ("softmax", "out", "3"), ("gelu", "bits", '"x"')):
         base = "ivit" if role == "gelu" else "tosa"
         assert field in refusal(written(tmp_path, f'base = "{base}"\n[{role}]\n{field} = {value}'))
+
+
+def test_a_role_taken_over_is_borrowed_until_it_is_changed(tmp_path):
+    """`from` names another dialect; a role that the base lacks can come from one that has it."""
+    made = dialects.load(written(tmp_path, 'base = "tflite"\nabsent = ["layernorm"]\n[add]\nfrom = "ivit"\n'
+                                           '[add_wide]\nfrom = "ivit"\nties = "half_up"\n'))
+    ivit = dialects.load("ivit")
+    assert (made.roles["add"].row, made.roles["add"].borrowed) == (ivit.roles["add"].row, "ivit")
+    wide = made.roles["add_wide"]
+    assert (wide.row.ties, wide.row.left, wide.borrowed) == ("half_up", 0, None)
+    assert "layernorm" not in made.roles
+
+
+@pytest.mark.parametrize("text, says", [
+    ('absent = ["layernrom"]', "did you mean layernorm"), ("absent = 3", "a list of names of roles"),
+    ('[add]\nfrom = "tpu"', "the dialects that have that role"), ('nibbles = "first"', "low_first, high_first"),
+    ('bias = "clip"', "refuse, saturate, wrap"), ('absent = ["add"]\n[add]\nties = "half_up"', "the base has no role"),
+])
+def test_what_a_file_cannot_leave_out_or_take_over(tmp_path, text, says):
+    assert says in refusal(written(tmp_path, f'base = "tflite"\n{text}\n'))
