@@ -1,18 +1,21 @@
 """What refq's dialects claim, run against the engines themselves: engine x operation x codes compared x mismatches.
 
-    python -m tools.conformance                       every engine that is installed, 10 million codes a campaign; writes
+    python -m tools.conformance                       every engine that is installed, 10 million codes an operation; writes
                                                       tools/conformance.json and the table in the README
     python -m tools.conformance --engine NAME ...     those engines only, printed
-    python -m tools.conformance --elements 2e6        fewer codes a campaign
+    python -m tools.conformance --elements 2e6        fewer codes an operation
     python -m tools.conformance --list                the campaigns
 
-Exit status 1 where codes differ and no sentence explains it, or where fewer than a tenth of the codes are ties or saturated.
+A campaign is one variant of an operation (its first word: `conv2d groups per channel` is one of conv2d); the variants of an
+operation share its codes. Exit status 1 where codes differ and no sentence explains it, or where fewer than a tenth of the codes
+of an operation are ties or saturated.
 The engines are in tools/engines, one a file; `pip install ".[test,peers]"` brings those that Python has.
 """
 import argparse
 import json
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
@@ -49,13 +52,15 @@ def one(name, index, elements, seed, seconds=None):
             "seconds": round(tally.seconds, 1), "witness": tally.witness, "explained": campaign.explained}
 
 
-def failed(result):
-    """Why a result does not hold, or ''."""
-    if result["mismatches"] and not result["explained"]:
-        return f"{result['mismatches']} of {result['compared']} codes differ: {result['witness']}"
-    if result["hard"] < HARD * result["compared"]:
-        return f"only {100 * result['hard'] / result['compared']:.1f} % of the codes are ties or saturated"
-    return ""
+def failures(results):
+    """A sentence for every campaign whose codes differ without a reason, and for every operation with too few hard codes."""
+    said = [f"{r['engine']} {r['operation']}: {r['mismatches']:,} of {r['compared']:,} codes differ: {r['witness']}"
+            for r in results if r["mismatches"] and not r["explained"]]
+    for (name, asked), group in grouped(results).items():
+        share = sum(r["hard"] for r in group) / max(1, sum(r["compared"] for r in group))
+        if share < HARD:
+            said.append(f"{name} {asked}: only {100 * share:.1f} % of the codes are ties or saturated")
+    return said
 
 
 def planned(chosen):
@@ -71,27 +76,43 @@ def planned(chosen):
     return plan, missing
 
 
+def operation(text):
+    """The operation that a campaign is a variant of: its first word."""
+    return text.split()[0].strip(",")
+
+
+def grouped(results):
+    """(engine, operation) to the results of its variants."""
+    groups = {}
+    for r in results:
+        groups.setdefault((r["engine"], operation(r["operation"])), []).append(r)
+    return groups
+
+
 def table(results):
     """The README's table: Markdown, one line for each engine and operation, and the explanations below it."""
-    lines = ["| engine | operation | dialect | codes compared | ties, saturated | mismatches |", "|---|---|---|---:|---:|---:|"]
-    notes = []
-    for r in results:
-        mark = ""
-        if r["mismatches"]:
-            note = f"{r['mismatches']:,} of `{r['engine']}` {r['operation']}: {r['explained']}"
-            notes.append(note)
-            mark = f" ({len(notes)})"
-        lines.append(f"| {r['engine']} {r['version']} | {r['operation']} | `{r['dialect']}` | {r['compared']:,} | "
-                     f"{100 * r['hard'] / max(1, r['compared']):.0f} % | {r['mismatches']:,}{mark} |")
-    return "\n".join(lines + [""] + [f"({i}) {note}\n" for i, note in enumerate(notes, 1)])
+    lines = ["| engine | operation | variants | dialect | codes compared | ties, saturated | mismatches |",
+             "|---|---|---:|---|---:|---:|---:|"]
+    notes = {}
+    for (name, asked), group in grouped(results).items():
+        compared, hard, wrong = (sum(r[k] for r in group) for k in ("compared", "hard", "mismatches"))
+        marks = [notes.setdefault(r["explained"], len(notes) + 1) for r in group if r["mismatches"]]
+        spoken = " ".join(dict.fromkeys(f"`{r['dialect']}`" for r in group))
+        lines.append(f"| {name} {group[0]['version']} | {asked} | {len(group)} | {spoken} | {compared:,} | "
+                     f"{100 * hard / max(1, compared):.0f} % | {wrong:,}{''.join(f' ({m})' for m in dict.fromkeys(marks))} |")
+    return "\n".join([*lines, "", *(f"{mark}. {note}" for note, mark in notes.items())])
 
 
 def told(result):
-    why = failed(result)
     share = 100 * result["hard"] / max(1, result["compared"])
     words = f"{result['engine']:24} {result['operation']:44} {result['dialect']:16} {result['compared']:>12,} " \
             f"{share:5.1f} % hard {result['mismatches']:>9,} differ {result['seconds']:6.1f} s"
-    return f"{words}  FAILED: {why}" if why else words
+    return words
+
+
+def stored():
+    """The results of the last whole run."""
+    return json.loads(RESULTS.read_text())
 
 
 def into_readme(results):
@@ -105,6 +126,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", nargs="+", choices=names(), default=names())
     parser.add_argument("--elements", type=float, default=1e7)
+    parser.add_argument("--seconds", type=float, default=60, help="the most that a campaign takes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--list", action="store_true")
@@ -116,12 +138,14 @@ def main(arguments=None):
     if asked.list:
         print(*(f"{n:24} {engine(n).campaigns[i].operation:44} {engine(n).campaigns[i].dialect}" for n, i in plan), sep="\n")
         return 0
-    start, results = time.perf_counter(), []
+    start, results, variants = time.perf_counter(), [], Counter((n, operation(engine(n).campaigns[i].operation)) for n, i in plan)
     with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
-        for done in [pool.submit(one, n, i, asked.elements, asked.seed) for n, i in plan]:
+        each = [asked.elements / variants[n, operation(engine(n).campaigns[i].operation)] for n, i in plan]
+        for done in [pool.submit(one, n, i, elements, asked.seed, asked.seconds) for (n, i), elements in zip(plan, each)]:
             results.append(done.result())
             print(told(results[-1]), flush=True)
-    wrong = [r for r in results if failed(r)]
+    wrong = failures(results)
+    print(*wrong, sep="\n", end="\n" if wrong else "")
     print(f"{len(results)} campaigns, {sum(r['compared'] for r in results):,} codes, {time.perf_counter() - start:.0f} s, "
           f"{len(wrong)} failed")
     if asked.engine == names() and not asked.operation and not missing and not wrong:

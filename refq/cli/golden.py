@@ -60,17 +60,25 @@ def classes(path, images, network):
     return labels
 
 
-def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture, bar):
-    """Quantize, run, compare with the float network, record; gives the report as plain values."""
+def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture, bar, integer_only=False):
+    """Quantize, run, compare with the float network, record; gives the report as plain values. `recipe`: None for int8, or
+    what the file of a network that comes quantized says."""
     started = perf_counter()
-    recipe, dialect = recipes.load(recipe), dialects.load(dialect)
-    recipe.admit(dialect)
+    asked, dialect = recipe, dialects.load(dialect)
+    recipe = recipes.load(recipe or "int8")
+    if asked or model is None:
+        recipe.admit(dialect)
     if out is not None:
         refuse_occupied(Path(out))
     s = source(model, data, labels, calibrate, recipe, dialect, picture)
-    out = Path(out) if out is not None else free(f"golden-{s.name}-{recipe.name}-{dialect.name}")
-    with bar(len(s.calibration) if s.grids is None else 0, "calibrating") as shown:
-        program = quantize(s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1))
+    quantized = bool(s.network.grids)
+    if quantized and (said := [word for word, value in (("--recipe", asked), ("--calibrate", calibrate)) if value]):
+        raise IllFormed(f"{model}: comes quantized, so it takes no {' and no '.join(said)}; leave it out")
+    if integer_only and not quantized:
+        raise IllFormed("--integer-only is for networks that come quantized; another is always run in integers alone")
+    out = Path(out) if out is not None else free(f"golden-{s.name}-{'as-filed' if quantized else recipe.name}-{dialect.name}")
+    with bar(len(s.calibration) if s.grids is None and not quantized else 0, "calibrating") as shown:
+        program = quantize(s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1), integer_only)
     name = program.outputs[0]
     codes = program.encode(s.images)
     exact, integer = [], []
@@ -111,9 +119,12 @@ def described(pack, out, s, report):
     silent = {n: k for n, t in weights if (k := int((~p.constants[n].reshape(len(p.constants[n]), -1).any(1)).sum()))}
     notes = [f"{n}: {k} output {'channel has' if k == 1 else 'channels have'} no weights but 0 (scale 1 where the bias is 0 too)"
              for n, k in silent.items()]
+    if s.network.grids:
+        notes.append("the network comes quantized: what it is compared with is the file's grids, simulated in float64")
     return {"pack": str(out), "pack_hash": pack.hash, "program_hash": pack.manifest["program_hash"], "network": s.name,
             "recipe": p.recipe, "dialect": p.dialect,
             "borrowed": {r: part["borrowed"] for r, part in p.roles.items() if part["borrowed"]},
-            "images": len(s.images), **report, "cases": pack.cases, "steps": len(p.steps), "tensors": len(activations),
+            "left": p.left, "images": len(s.images), **report,
+            "cases": pack.cases, "steps": len(p.steps), "tensors": len(activations),
             "constants": len(p.constants), "bytes": sum(f.stat().st_size for f in Path(out).rglob("*") if f.is_file()),
             "events": pack.events, "notes": [*s.network.notes, *notes]}

@@ -7,12 +7,12 @@ from textwrap import fill
 
 from refq import dialects, ops, quantizers, recipes
 from refq.errors import IllFormed, nearest
-from refq.graph.floats import table
 from refq.graph.quantize import quantize
 from refq.ints import rounding
 from refq.ints.row import stated
 from refq.load import images as pictures
 from refq.load.network import load
+from refq.reals.floats import table
 from refq.vectors.pack import read
 from refq.view import roundings, show
 
@@ -50,8 +50,11 @@ def everything():
 
 
 def network(path, data, recipe, dialect, picture):
-    """A float network as its nodes; with images to calibrate on, as the program that it becomes."""
+    """A float network as its nodes; with images to calibrate on, or where it comes quantized, as the program that it becomes."""
     graph = load(path)
+    if graph.grids:
+        program = quantize(graph, dialect=dialect)
+        return show.program_words(program), show.program(program)
     if data is None:
         return show.graph_words(graph), show.graph(graph)
     images = pictures.images(data, next(iter(graph.inputs.values()))[1:], **picture)

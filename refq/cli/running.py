@@ -13,22 +13,23 @@ from refq.load.network import load
 from refq.vectors.pack import read
 
 
-def program_of(model, data, recipe, dialect, picture):
-    """(program, images, was it calibrated here): of a pack, or of a network that is calibrated on the images."""
+def program_of(model, data, recipe, dialect, picture, integer_only=False):
+    """(program, images, was it calibrated here): of a pack, of a network that is calibrated on the images, or of one that
+    comes quantized."""
     if (Path(model) / "manifest.json").exists():
         program = read(model).program
         return program, pictures.images(data, program.tensors[program.inputs[0]].shape, **picture), False
     network = load(model)
     images = pictures.images(data, next(iter(network.inputs.values()))[1:], **picture)
-    return quantize(network, images, recipe, dialect), images, True
+    return quantize(network, images, recipe, dialect, integer_only=integer_only), images, not network.grids
 
 
-def run(model, data, out, recipe, dialect, engine, picture):
+def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
     """Run, write the codes of the first output where asked to; gives the report as plain values."""
     started = perf_counter()
     if out and Path(out).suffix != ".npy":
         raise IllFormed(f"{out}: codes are written as .npy")
-    program, images, calibrated = program_of(model, data, recipe, dialect, picture)
+    program, images, calibrated = program_of(model, data, recipe, dialect, picture, integer_only)
     tensor = program.tensors[program.inputs[0]]
     codes = images if images.dtype == tensor.width.dtype and calibrated is False else program.encode(images)
     name = program.outputs[0]
@@ -41,8 +42,8 @@ def run(model, data, out, recipe, dialect, engine, picture):
     top = [{"class": int(c), "code": int(flat[i, b]), "value": float(values[i, b])}
            for i, (b, c) in enumerate(zip(best, classes))]
     return {"images": len(images), "network": str(model), "recipe": program.recipe, "dialect": program.dialect,
-            "engine": engine, "calibrated": calibrated, "output": name, "shape": list(result.shape), "top": top,
-            "out": str(out) if out else None, "seconds": round(perf_counter() - started, 2)}
+            "engine": engine, "calibrated": calibrated, "left": program.left, "output": name,
+            "shape": list(result.shape), "top": top, "out": str(out) if out else None, "seconds": round(perf_counter() - started, 2)}
 
 
 def write(path, codes):

@@ -1,9 +1,11 @@
 """What a dialect states: which operation, under which row, plays each role; and which grids the target can hold."""
 from dataclasses import dataclass, field
 
+from refq import ops
 from refq.errors import IllFormed
+from refq.ints import rounding
 from refq.ints.width import I32, Width
-from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, matmul, mean
+from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, conv_transpose2d, matmul, max_pool, mean
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Check:
     source: str
 
 
-WORDS = {"bias": ("refuse", "saturate", "wrap"), "nibbles": ("low_first", "high_first")}
+WORDS = {"scales": ("any", "pow2"), "bias": ("refuse", "saturate", "wrap"), "nibbles": ("low_first", "high_first")}
 """Fields of a dialect that hold one of a few words."""
 
 
@@ -37,10 +39,11 @@ class Dialect:
 
     `roles`: by name (rescale, rescale_wide for registers over 32 bits, add, matmul, softmax ...), each own or borrowed; a
     role that is missing is absent. `weights`, `activations`: the bits that are allowed; `asymmetric`: the bits of
-    activations that may have a zero point; `narrow`: weights leave out the lowest code; `accumulators`: the register for
-    activations of so many bits; `encode`: how a float becomes a code; `bias`: what becomes of a given bias that its register
-    does not hold (refuse, saturate, wrap); `nibbles`: which of the codes that share a byte lies in its low bits, the first
-    (low_first) or the last (high_first); `checks`: published values, tested.
+    activations that may have a zero point; `narrow`: weights leave out the lowest code; `scales`: those that grids may have
+    (any, or pow2: powers of two); `accumulators`: the register for activations of so many bits; `encode`: how a float becomes a
+    code, and `encode_weights` how a weight or a bias does, where that is another word; `bias`: what becomes of a given bias that
+    its register does not hold (refuse, saturate, wrap); `nibbles`: which of the codes that share a byte lies in its low bits, the
+    first (low_first) or the last (high_first); `checks`: published values, tested.
     """
 
     name: str
@@ -52,7 +55,9 @@ class Dialect:
     activations: tuple = (8, 16)
     asymmetric: tuple = (8,)
     narrow: bool = True
+    scales: str = "any"
     encode: str = "half_even"
+    encode_weights: str = ""
     bias: str = "refuse"
     nibbles: str = "low_first"
     accumulators: dict = field(default_factory=lambda: {8: I32})
@@ -62,6 +67,9 @@ class Dialect:
         for name, words in WORDS.items():
             if getattr(self, name) not in words:
                 raise IllFormed(f"dialect {self.name}: {name} is {getattr(self, name)!r}; it can be {', '.join(words)}")
+        if self.encode_weights not in ("", *rounding.names):
+            raise IllFormed(f"dialect {self.name}: encode_weights is {self.encode_weights!r}; it is one of "
+                            f"{', '.join(rounding.names)}")
         for name in ("weights", "activations", "asymmetric"):
             held = getattr(self, name)
             if not isinstance(held, tuple) or not all(type(b) is int for b in held):
@@ -77,6 +85,11 @@ class Dialect:
             raise IllFormed(f"dialect {self.name} has no operation for {name}; it has {', '.join(self.roles)}")
         return self.roles[name]
 
+    @staticmethod
+    def fitted(role, *widths, most=8):
+        """The name of `role`, or of its form for wide codes, `<role>_wide`, where one of `widths` has more than `most` bits."""
+        return f"{role}_wide" if any(w.bits > most for w in widths) else role
+
     def accumulator(self, bits) -> Width:
         """The register that sums products with activations of so many bits."""
         return self.accumulators[min(b for b in self.accumulators if b >= bits)]
@@ -86,12 +99,43 @@ class Dialect:
         return {name: Role(self.roles[name].op, self.roles[name].row, self.name) for name in names}
 
 
+TIED = ((1, 1), (-1, 1), (3, 1), (-3, 1), (5, 1), (-5, 1), (10, 2), (-10, 2), (6, 2), (-6, 2), (-24, 4), (40, 4), (-40, 4))
+"""Accumulators and k such that acc / 2**k is a tie."""
+ANSWERS = {
+    "twice": (1, 0, 2, -1, 3, -2, 3, -3, 2, -2, -2, 3, -3),             # TFLite: half up at bit 31, then half away
+    "half_up": (1, 0, 2, -1, 3, -2, 3, -2, 2, -1, -1, 3, -2),
+    "half_even": (0, 0, 2, -2, 2, -2, 2, -2, 2, -2, -2, 2, -2),
+    "half_away": (1, -1, 2, -2, 3, -3, 3, -3, 2, -2, -2, 3, -3),
+    "trunc": (0, 0, 1, -1, 2, -2, 2, -2, 1, -1, -1, 2, -2),
+    "floor": (0, -1, 1, -2, 2, -3, 2, -3, 1, -2, -2, 2, -3),
+}
+"""What they become."""
+OFF_TIES = ((1553, 1083860905, -5, 25, 24), (3180, 1323544176, -4, 123, 122), (-450, 1248901663, -2, -66, -65),
+            (-760, 2089687561, -3, -93, -92), (1999, 1177086202, -4, 69, 68), (-534, 1447038007, -4, -23, -22))
+"""Accumulator, TFLite's multiplier and exponent, the result of two roundings and of one: no ties."""
+
+
+def tied(part, answers, source):
+    """Checks that the operation of a Role rounds each of TIED, at a scale of exactly 2**-k, as ANSWERS say."""
+    module = ops.load(part.op)
+    return tuple(Check(part.op, part.row, {"acc": [[acc]], **module.build(part.row, (2.0 ** -k,), 1.0, 0, 0)}, [[y]], source)
+                 for (acc, k), y in zip(TIED, ANSWERS[answers], strict=True))
+
+
+def off_ties(part, times, source):
+    """Checks that a `rescale` which rounds `times` (2 or 1) gives what OFF_TIES say."""
+    return tuple(Check(part.op, part.row, {"acc": [[acc]], "zin": 0, "mult": [m], "shift": [31 - s], "zp": 0}, [[y[2 - times]]],
+                       source) for acc, m, s, *y in OFF_TIES)
+
+
 exact = {
     "matmul": Role("matmul", matmul.Row()),
     "batch_matmul": Role("batch_matmul", batch_matmul.Row()),
     "conv2d": Role("conv2d", conv2d.Row()),
+    "conv_transpose2d": Role("conv_transpose2d", conv_transpose2d.Row()),
     "mean": Role("mean", mean.Row()),
     "clip": Role("clip", clip.Row()),
+    "max_pool": Role("max_pool", max_pool.Row()),
     "arrange": Role("arrange", arrange.Row()),
     "argmax": Role("argmax", argmax.Row()),
 }

@@ -5,12 +5,13 @@ function and QuantizeLinear make of it. Softmax and LayerNormalization have no i
 
 Where the standard's prose leaves room, this dialect is exact: a multiplier s_x*s_w/s_y is rounded to float32 once (ONNX
 Runtime rounds the product and the quotient), and an input is quantized by the exact quotient (ONNX Runtime by a float32
-one). So beside a tie the two can differ by one; tests/peers holds the witnesses.
+one). So beside a tie the two can differ by one; tests/peers holds the witnesses. What ONNX Runtime computes is `ort_x86`, what
+the standard's own evaluator computes is `onnx_reference`.
 """
 from refq.dialects import ivit
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add_float32, rescale_float32, table
+from refq.ops import add_float32, dequantize, mul_float32, quantize, rescale_float32, table
 
 dialect = Dialect(
     name="onnx",
@@ -22,6 +23,12 @@ dialect = Dialect(
         "rescale_wide": Role("rescale_float32", rescale_float32.Row(ties="half_even", zero_point="after", acc=I48)),
         "add": Role("add_float32", add_float32.Row()),
         "add_wide": Role("add_float32", add_float32.Row()),
+        "sub": Role("add_float32", add_float32.Row(join="minus")),
+        "sub_wide": Role("add_float32", add_float32.Row(join="minus")),
+        "mul": Role("mul_float32", mul_float32.Row()),
+        "mul_wide": Role("mul_float32", mul_float32.Row()),
+        "quantize": Role("quantize", quantize.Row(quotient="float32")),
+        "dequantize": Role("dequantize", dequantize.Row(product="exact")),
         "gelu": Role("table", table.Row(ties="half_even")),
         "gelu_wide": Role("table", table.Row(ties="half_even")),
         "table": Role("table", table.Row(ties="half_even")),

@@ -1,19 +1,21 @@
 """TensorFlow Lite, reference kernels in their default build: two roundings, the first half up, the second half away.
 
-LiteRT 2.3's reference CONV_2D does just that; its reference FULLY_CONNECTED rounds once, half away, XNNPACK once, half to even,
-and ruy twice, half up both times (tests/vectors/diagnosis/test_judged_blackbox.py runs them).
+LiteRT 2.3's reference kernels do just that, but for FULLY_CONNECTED (litert_reference); its fast kernels for x86 are tflite_ruy,
+and XNNPACK is tflite_xnnpack (tools/engines/litert_*.py run all of them).
 
-Registers of 16x8 products take a 15-bit multiplier and one rounding. GELU of 8-bit codes is a table. TFLite's own softmax
-and MEAN (whose multiplier is divided in integers) come later and it has no LayerNorm: they are borrowed, and so is GELU of
-16-bit codes. TFLite quantizes an input by a float32 quotient; here the exact one decides, and they differ in a few in a million.
+Registers of 16x8 products take a 15-bit multiplier and one rounding. The multiplier of MUL is made in float32; that of MEAN is
+divided by the number of summands in integers, behind a sum of 32 bits of the codes as they are. GELU of 8-bit codes is a
+table. There is no LayerNorm: it is borrowed, and so is GELU of 16-bit codes. An input is quantized by a float32 quotient,
+ties away; what leaves 32 bits becomes the lowest code.
 """
-from refq.dialects import ivit, onnx, tosa
+from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add, rescale, table
+from refq.ops import add, dequantize, mul, quantize, rescale, table
 
 SOURCE = "tensorflow/tflite-micro tensorflow/lite/kernels/internal/common.h, MultiplyByQuantizedMultiplier, commit 90b983c2"
 DOUBLE = {"high": "half_up", "ties": "half_away"}
+SUM = "tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/add.h, commit 90b983c2: s .05, .1 to .12"
 
 dialect = Dialect(
     name="tflite",
@@ -23,13 +25,21 @@ dialect = Dialect(
     roles=exact | {
         "rescale": Role("rescale", rescale.Row(**DOUBLE)),
         "rescale_wide": Role("rescale", rescale.Row(multiplier="q15", ties="half_up", acc=I48)),
+        "rescale_mean": Role("rescale", rescale.Row(count="multiplier", **DOUBLE)),
+        "requantize": Role("rescale", rescale.Row(**DOUBLE)),
+        "requantize_wide": Role("rescale", rescale.Row(**DOUBLE)),
         "add": Role("add", add.Row(left=20, **DOUBLE)),
         "add_wide": Role("add", add.Row(left=15, **DOUBLE)),
+        "sub": Role("add", add.Row(left=20, join="minus", **DOUBLE)),
+        "sub_wide": Role("add", add.Row(left=15, join="minus", **DOUBLE)),
+        "mul": Role("mul", mul.Row(**DOUBLE)),
+        "mul_wide": Role("mul", mul.Row(**DOUBLE)),
         "gelu": Role("table", table.Row(ties="half_away")),
         "table": Role("table", table.Row(ties="half_away")),
+        "quantize": Role("quantize", quantize.Row(quotient="float32", ties="half_away", far="lowest_int32")),
+        "dequantize": Role("dequantize", dequantize.Row(product="exact")),
     }
-    | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide")
-    | tosa.dialect.borrow("mean"),
+    | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),
     encode="half_away",
     accumulators={8: I32, 16: I48},
     checks=tuple(
@@ -37,5 +47,7 @@ dialect = Dialect(
               [[y]], SOURCE)
         for acc, m, s, y in ((1, 1 << 30, 0, 1), (-1, 1 << 30, 0, 0), (-3, 1 << 30, 0, -1), (-10, 1 << 30, -1, -3),
                              (1553, 1083860905, -5, 25), (3180, 1323544176, -4, 123), (-450, 1248901663, -2, -66),
-                             (-760, 2089687561, -3, -93), (1999, 1177086202, -4, 69), (-534, 1447038007, -4, -23))),
+                             (-760, 2089687561, -3, -93), (1999, 1177086202, -4, 69), (-534, 1447038007, -4, -23)))
+    + (Check("add", add.Row(**DOUBLE), {"a": [10], "b": [20], "za": 0, "zb": 3, "ma": 1 << 30, "sa": 32, "mb": 1 << 30, "sb": 31,
+                                        "mo": 1789569707, "so": 50, "zo": -1}, [17], SUM),),
 )

@@ -5,7 +5,7 @@ GELU of 8-bit codes is TOSA's TABLE. Softmax and normalization are chains of pri
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add, rescale, table
+from refq.ops import add, average_pool, mul, rescale, table
 
 SOURCE = "arm/tosa-specification pseudocode/library/scale_helpers.tosac, apply_scale_32, commit cd5acdd"
 
@@ -19,6 +19,11 @@ dialect = Dialect(
         "rescale_wide": Role("rescale", rescale.Row(multiplier="q15", ties="half_up", acc=I48)),
         "add": Role("add", add.Row(left=20, high="none", ties="half_up")),
         "add_wide": Role("add", add.Row(left=15, high="none", ties="half_up")),
+        "sub": Role("add", add.Row(left=20, high="none", ties="half_up", join="minus")),
+        "sub_wide": Role("add", add.Row(left=15, high="none", ties="half_up", join="minus")),
+        "mul": Role("mul", mul.Row(ratio="float64", high="none", ties="half_up")),
+        "mul_wide": Role("mul", mul.Row(ratio="float64", high="none", ties="half_up")),
+        "average_pool": Role("average_pool", average_pool.Row(multiplier="reciprocal30", zero_point="taken", ties="half_up")),
         "gelu": Role("table", table.Row(ties="half_away")),
         "table": Role("table", table.Row(ties="half_away")),
     } | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),

@@ -10,6 +10,7 @@ from math import ceil, floor
 import numpy as np
 
 from refq.errors import IllFormed
+from refq.ints import rounding
 from refq.ints.multiplier import decode
 from refq.ints.width import I32, Width
 
@@ -57,9 +58,10 @@ def refuse_overflow(program):
 
 
 def refuses(row):
-    """Does a row leave open what becomes of a register that overflows? A left shift that wraps is as good as undefined."""
+    """Does a row leave open what becomes of a register that overflows? A left shift that wraps is as good as undefined;
+    a product whose row states a register keeps its low bits."""
     rule = getattr(row, "accumulate", None)
-    return rule.overflow == "refuse" if rule else getattr(row, "overflow", "refuse") != "saturate"
+    return rule.overflow == "refuse" if rule else getattr(row, "overflow", "refuse") not in ("saturate", "low")
 
 
 def nothing(program, step, reach):
@@ -122,13 +124,28 @@ def lifted(program, step, reach):
     yield "lifted", I32, (np.minimum(lo - zero, 0) * up, np.maximum(hi - zero, 0) * up)
 
 
+def multiplied(program, step, reach):
+    """A product that has a register of its own, between two shifts; with the half that is added for rounding."""
+    if step.row.product.bits == 64:
+        return
+    pre, mult, post = (program.constants[step.inputs[k]].astype(np.int64) for k in ("pre", "mult", "post"))
+    width, zero = program.tensors[step.inputs["acc"]].width, number(program, step, "zin")
+    half = (np.int64(1) << post) >> 1
+    ends = (np.asarray(end, np.int64) - zero for end in reach.get(step.inputs["acc"], (width.lo, width.hi)))
+    first = rounding.word(step.row.first)
+    lo, hi = (step.row.middle.clip(first(end << np.maximum(-pre, 0), np.maximum(pre, 0))) for end in ends)
+    yield "wide", step.row.product, (np.minimum(lo, 0) * mult, np.maximum(hi, 0) * mult + half * step.row.adds_half)
+
+
 def joined(program, step, reach):
-    """Two operands that are raised, rescaled and added."""
+    """Two operands that are raised, rescaled and added, or taken one from the other."""
     total = [0, 0]
     for name, zero, mult, shift in (("a", "za", "ma", "sa"), ("b", "zb", "mb", "sb")):
         ends = [end << step.row.left for end in factor(program, step, name, zero)]
         yield f"{name}_raised", I32, ends
         scale = decode(number(program, step, mult), number(program, step, shift))
+        if name == "b" and step.row.join == "minus":
+            ends = [-ends[1], -ends[0]]
         total = [total[0] + floor(ends[0] * scale) - 1, total[1] + ceil(ends[1] * scale) + 1]
     if step.row.joined:
         yield "total", I32, total
@@ -140,5 +157,6 @@ def exponentials(program, step, reach):
     yield "total", Width(step.row.reciprocal + 1), (0, count * -x0 << step.row.n)
 
 
-BOUNDED = {"matmul": weighted, "conv2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted, "add": joined,
+BOUNDED = {"matmul": weighted, "conv2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted,
+           "rescale_preshift": multiplied, "add": joined,
            "shiftmax": exponentials}

@@ -10,11 +10,13 @@ import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed, nearest
-from refq.graph.calibrate import grid
+from refq.graph.calibrate import allowed, grid
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
 from refq.graph.program import Program, Step, Tensor
+from refq.grids.affine import Affine, symmetric
 from refq.ints.scales import ratio
+from refq.ints.width import Width
 
 
 class Builder:
@@ -24,7 +26,7 @@ class Builder:
         self.graph, self.grids, self.recipe, self.dialect = graph, grids, recipe, dialect
         self.groups = Groups(graph)
         self.tensors, self.constants, self.steps, self.used = {}, {}, [], {}
-        self.edges = edges(graph)
+        self.edges, self.left = edges(graph), {}
         if strange := [p for p, _ in recipe.layers if not any(fnmatchcase(n.name, p) for n in graph.nodes if n.op in WEIGHTED)]:
             names = tuple(n.name for n in graph.nodes if n.op in WEIGHTED)
             raise IllFormed(f"recipe {recipe.name}: no layer matches {strange[0]!r}; {nearest(strange[0], names)}")
@@ -46,7 +48,7 @@ class Builder:
         """Add a step that plays `role` of the dialect. `inputs`: operand to tensor; `results`: name, shape, grid and role of
         each result; `widths`: those fields of the row that the tensors decide; `means`: operand to (grid, role) of
         constants that stand for reals; `build`: what the operation makes its constants from."""
-        part = self.dialect.role(role)
+        part = self.part(role)
         self.used[role] = part
         known = {f.name for f in fields(part.row)}
         row = replace(part.row, **{k: v for k, v in (widths or {}).items() if k in known})
@@ -63,19 +65,72 @@ class Builder:
                                {k: np.asarray(v, np.float64) for k, v in (scales or {}).items()}))
         return results[0][0]
 
+    def part(self, role):
+        """The Role of that name; raises IllFormed where the dialect lacks it."""
+        return self.dialect.role(role)
+
+    def has(self, role):
+        """Whether an operation plays that role here."""
+        return role in self.dialect.roles
+
     def constant(self, name, codes, width, grid=None, role="parameter"):
         """A constant tensor; a float32 one (a target that computes in float) keeps its dtype."""
         self.constants[name] = np.asarray(codes, width.dtype, order="C")
         return self.tensor(name, self.constants[name].shape, grid, role, width)
 
-    def rescale(self, name, source, result, grid, factors, zero=0, role="activation"):
+    def rescale(self, name, source, result, grid, factors, zero=0, role="activation", plays=None):
         """Carry the register or tensor `source`, whose unit is the product of `factors` (numbers, or one for each channel),
-        onto `grid`."""
+        onto `grid`, by the role `plays` where the target has it. One whose rescale does not allow every ratio (one that only
+        shifts, say) may have a role for the others, rescale_any."""
         register, unit = self.tensors[source], float(grid.scale)
         spread = [np.broadcast_to(np.asarray(f, np.float64), register.shape[-1:] or (1,)) for f in factors]
-        return self.step(name, "rescale" if register.width.bits <= 32 else "rescale_wide", {"acc": source},
-                         [(result, register.shape, grid, role)], {"scale": ratio("float64", spread, unit)},
+        real = ratio("float64", spread, unit)
+        if plays not in self.dialect.roles:
+            plays = self.dialect.fitted("rescale", register.width, most=32)
+            part = self.dialect.role(plays)
+            allows = getattr(ops.load(part.op), "allows", None)
+            if allows and "rescale_any" in self.dialect.roles and not allows(part.row, real):
+                plays = "rescale_any"
+        return self.step(name, plays, {"acc": source}, [(result, register.shape, grid, role)], {"scale": real},
                          {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero))
+
+    def aligned(self, node, name, grid):
+        """The tensor as `node` takes it, which works on the codes of `grid`; here groups have seen to that."""
+        return name
+
+    def weights(self, node, x, weight, bias):
+        """(grid of the weights, their codes, grid of the accumulator, codes of the bias) of a node whose first input is the
+        tensor `x`; arrays (m ...) and (m), weights in the order of the file."""
+        bits, acc = self.recipe.weight_bits(node.name, node.name in self.edges), self.dialect.accumulator(x.width.bits)
+        weight, bias = self.graph.constants[weight], self.graph.constants[bias]
+        # a channel whose weights are small beside its bias takes a scale at which the bias fills half of the register
+        least = np.abs(bias) / (float(x.grid.scale) * (acc.hi // 2)) * Width(bits).hi
+        most = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1), least)
+        w = allowed(symmetric(Width(bits), most, axis=0, narrow=self.dialect.narrow), self.dialect)
+        counts = counting(acc, x.grid, w, len(weight))
+        word = self.dialect.encode_weights or self.dialect.encode
+        return w, w.encode(weight, word), counts, counts.encode(bias, word)
+
+    def scales_by(self, name):
+        """Whether a factor of a product is a constant without a grid: then it is another scale."""
+        return name in self.graph.constants
+
+    def spread(self, node, name, out):
+        """A constant operand, spread over the shape of `out`, as a tensor on a grid of its own."""
+        values = np.broadcast_to(self.graph.constants[name], (1, *self.shape(out)))[0]
+        grid = allowed(symmetric(self.grid_of(out).width, np.abs(values).max(), narrow=False), self.dialect)
+        return self.constant(f"{node.name}.{name}", grid.encode(values, self.dialect.encode), grid.width, grid, "weight")
+
+    def product(self, node, role, x, source, weights, shape, **row):
+        """A product of the tensor `source`, on the grid of `x`, with constant weights (m ...), up to its accumulator
+        `<node>.acc`; gives the scales of both factors."""
+        w, codes, counts, bias = weights
+        first = Affine(counts.width, counts.scale, counts.zero, axis=0)
+        self.step(node.name, role, {"x": source}, [(f"{node.name}.acc", shape, counts, "accumulator")],
+               {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": counts.width, **row},
+               {"w": (w, "weight"), "bias": (first, "bias")}, w=codes, bias=bias, zx=zero_of(x),
+               zw=w.zero if w.zero.ndim else int(w.zero))
+        return x.grid.scale, w.scale
 
     def factor(self, name):
         """The name of a tensor as a factor of a product: narrowed to the recipe's activations where its grid is wider."""
@@ -97,7 +152,13 @@ class Builder:
         used = {t for s in steps for t in (*s.inputs.values(), *s.outputs.values())} | set(self.graph.inputs)
         tensors = {name: t for name, t in self.tensors.items() if name in used}
         return Program(steps, tensors, {n: c for n, c in self.constants.items() if n in used}, tuple(self.graph.inputs),
-                       tuple(self.graph.outputs), self.dialect.name, self.recipe.name, roles, self.dialect.encode)
+                       tuple(self.graph.outputs), self.dialect.name, self.recipe.name, roles, self.dialect.encode, self.left)
+
+
+def counting(acc, x, w, channels):
+    """The grid of an accumulator (... m) that counts products of codes on the grids `x` and `w`."""
+    units = np.broadcast_to(np.float64(x.scale) * w.scale.astype(np.float64), (channels,))
+    return Affine(acc, units, np.zeros(channels, np.int64), axis=-1)
 
 
 def zero_of(tensor):

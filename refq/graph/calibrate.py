@@ -3,6 +3,8 @@
 The float network is evaluated in float64 and scales are rounded to float32, so that the order of a sum or the last bit
 of an exponential does not move a grid.
 """
+from dataclasses import replace
+
 import numpy as np
 
 from refq import ops, quantizers
@@ -66,15 +68,18 @@ ENTERS = {"logits": "softmax", "gelu": "gelu"}
 
 def suited(affine, role, dialect, range_):
     """The grid on a scale that the operation which reads it asks for (`fitting`), as little coarser as can be."""
-    part = dialect.roles.get(f"{role}_wide" if affine.width.bits > 8 else role)
+    part = dialect.roles.get(dialect.fitted(role, affine.width))
     fitting = getattr(ops.load(part.op), "fitting", None) if part else None
     if fitting is None:
         return affine
-    scale = fitting(float(affine.scale))
+    return allowed(rescaled(affine, fitting(float(affine.scale)), dialect, -min(range_[0], 0.0)), dialect)
+
+
+def rescaled(affine, scale, dialect, below):
+    """The grid (per tensor) on another scale; its zero point, where it can have one, lets codes reach `below` under 0."""
     zero = int(affine.zero)
     if affine.width.bits in dialect.asymmetric:
-        ends = Affine(affine.width, scale, affine.width.lo)
-        zero = int(ends.encode(np.array(-min(range_[0], 0.0))))
+        zero = int(Affine(affine.width, scale, affine.width.lo).encode(np.array(below)))
     return Affine(affine.width, scale, zero, narrow=affine.narrow)
 
 
@@ -82,5 +87,23 @@ def grid(range_, bits, dialect):
     """The grid of `bits` for values in `range_`."""
     lo, hi = range_
     if bits in dialect.asymmetric:
-        return asymmetric(Width(bits), lo, hi)
-    return symmetric(Width(bits), max(-lo, hi), narrow=False)
+        return allowed(asymmetric(Width(bits), lo, hi), dialect)
+    return allowed(symmetric(Width(bits), max(-lo, hi), narrow=False), dialect)
+
+
+def allowed(affine, dialect):
+    """The grid per tensor or per slice itself, or where the dialect holds powers of two only, on the next coarser one."""
+    if dialect.scales == "any":
+        return affine
+    scale = power_of_two(affine.scale)
+    if (scale == affine.scale).all():
+        return affine
+    if affine.scale.ndim:
+        return replace(affine, scale=scale)
+    return rescaled(affine, scale, dialect, float(affine.scale * (affine.zero - affine.lo)))
+
+
+def power_of_two(scale):
+    """The least power of two that is not below each scale."""
+    mantissa, exponent = np.frexp(np.asarray(scale, np.float64))
+    return np.ldexp(1.0, exponent - (mantissa == 0.5))

@@ -5,7 +5,9 @@ Axis 0 of every activation is the batch, of one image; every shape is known. The
     Conv(x (1 c h w), weight (m c/group kh kw), bias (m))   strides, pads (top left bottom right), dilations, group
     Linear(x (1 ... k), weight (m k), bias (m))
     MatMul(a (1 ... r k), b (1 ... m k))                    transpose_b: True, alpha: the factor of the product
-    Add(a, b)  Mul(a, constant)                             b may be a constant that broadcasts
+    ConvTranspose(x, weight (c m/group kh kw), bias (m))    and output_padding
+    AveragePool(x)  MaxPool(x)                              kernel_shape, strides, dilations, pads; counted: pads that count
+    Add(a, b)  Sub(a, b)  Mul(a, b)                         b may be a constant that broadcasts
     LayerNormalization(x, weight (c), bias (c))             epsilon; over the last axis
     Softmax(x)                                              over the last axis
     Gelu(x) approximate: none, tanh     Clip(x) min, max     Swish(x) alpha     HardSigmoid(x) alpha, beta
@@ -13,19 +15,24 @@ Axis 0 of every activation is the batch, of one image; every shape is known. The
     Reshape(x) shape   Transpose(x) perm   Slice(x) axis, start, stop, step   Gather(x) axis, indices
     Concat(x...) axis: constants may be among them   Pad(x) pads (begins, ends), value
     ReduceMean(x) axes, dropped (keepdims: 0)     ArgMax(x) over the last axis, dropped (axis: -1, keepdims: 0)
+
+In a network that comes quantized (`grids`) others may be left, of one result each: they are evaluated in float where they
+stand. Its tensors keep their names, and every node is called after what it makes; Requantize(x) is between two grids.
 """
 from refq.errors import Unsupported
 from refq.graph import fuse, plain, products
 from refq.graph.front import batch_in_front
 from refq.graph.graph import Node
-from refq.graph.names import named
+from refq.graph.names import kept, named
+from refq.graph.placed import placed
 from refq.graph.plain import like
 from refq.graph.rewrite import pruned, settled
 
 unary = ("Gelu", "Clip", "Swish", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Erf", "Exp",
          "Abs", "Sqrt")
 moving = ("Reshape", "Transpose", "Slice", "Gather", "Concat", "Pad")
-operations = {"Conv", "Linear", "MatMul", "Add", "Mul", "LayerNormalization", "Softmax", "ReduceMean", "ArgMax",
+operations = {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "Linear", "MatMul", "Add", "Sub", "Mul",
+              "LayerNormalization", "Softmax", "ReduceMean", "ArgMax",
               *unary, *moving}
 
 
@@ -40,21 +47,12 @@ def canonical(graph):
     graph = settled(graph, *plain.rules)
     graph = settled(graph, *fuse.patterns, *plain.rules)
     graph = settled(graph, *products.rules, *plain.rules)
-    graph = settled(graph, fuse.affine_after, subtraction, last_axis, *plain.rules)
+    graph = settled(graph, fuse.affine_after, last_axis, *plain.rules)
     graph = settled(graph, products.rows_by_rows, plain.drop_idle, joined_reshapes)
     refuse(graph)
     graph = batch_in_front(graph)
     graph = settled(graph, plain.drop_idle, joined_reshapes, joined_transposes, ones_dropped_first)
-    return named(pruned(graph), outputs)
-
-
-def subtraction(node, draft):
-    """The difference of two activations is the sum of one and the other's negative."""
-    if node.op != "Sub" or not all(name in draft.shapes for name in node.inputs):
-        return None
-    negative = draft.fresh(f"{node.outputs[0]}.negative")
-    return [like(node, "Mul", (node.inputs[1], draft.constant("minus", -1.0)), outputs=(negative,)),
-            like(node, "Add", (node.inputs[0], negative))]
+    return kept(placed(pruned(graph)), outputs) if graph.grids else named(pruned(graph), outputs)
 
 
 def last_axis(node, draft):
@@ -65,6 +63,8 @@ def last_axis(node, draft):
     shape = draft.shapes[node.inputs[0]]
     rank, a = len(shape), node.attributes
     axis = a.get("axis", -1 if node.op == "Softmax" else 0) % rank
+    if node.op == "Softmax" and axis == rank - 1:
+        return [like(node, "Softmax", node.inputs)]
     perm = (*(i for i in range(rank) if i != axis), axis)
     turned, result = draft.fresh(f"{node.inputs[0]}.turned"), draft.fresh(f"{node.outputs[0]}.turned")
     first = like(node, "Transpose", node.inputs, {"perm": perm}, (turned,))
@@ -118,16 +118,16 @@ def reason(node, graph):
     fixed = [name in graph.constants for name in node.inputs]
     if len(node.outputs) != 1:
         return f"{node.op} with {len(node.outputs)} outputs"
+    if graph.grids:
+        return None
     if node.op not in operations:
         return node.op
-    if node.op in ("Linear", "Conv", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):
+    if node.op in ("Linear", "Conv", "ConvTranspose", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):
         return f"{node.op} whose weights are not constant"
-    if node.op == "Conv" and len(graph.shapes[node.inputs[0]]) != 4:
-        return "Conv over other than two spatial axes"
+    if node.op in ("Conv", "ConvTranspose", "AveragePool", "MaxPool") and len(graph.shapes[node.inputs[0]]) != 4:
+        return f"{node.op} over other than two spatial axes"
     if node.op == "MatMul" and (any(fixed) or not node.attributes.get("transpose_b")):
         return "MatMul with a constant on the left, or of vectors"
-    if node.op == "Mul" and not any(fixed):
-        return "Mul of two activations"
     if node.op in unary and len(node.inputs) > 1 or node.op in moving and node.op != "Concat" and len(node.inputs) > 1:
         return f"{node.op} whose parameters are not constant"
     if node.op == "Slice" and "axis" not in node.attributes:

@@ -1,12 +1,13 @@
 """evaluate: the float64 values of a graph on images, the reference that grids are chosen by.
 
 Images are evaluated one after another, so that the values of one do not depend on its neighbours and memory does not
-grow with their number.
+grow with their number. What a network that comes quantized has on a grid is rounded onto it, and saturates there: its file may
+leave out a ReLU because the grid does it.
 """
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.graph.floats import numpy_functions, table
+from refq.reals.floats import numpy_functions, table
 
 
 def run_node(node, values, functions=numpy_functions):
@@ -52,12 +53,12 @@ def evaluate(graph, inputs, functions=numpy_functions, watch=None):
     for image in range(len(next(iter(arrays.values())))):
         values = dict(graph.constants)
         for name, array in arrays.items():
-            values[name] = functions.asarray(array[image:image + 1], dtype=np.float64)
+            values[name] = rounded(graph, name, functions.asarray(array[image:image + 1], dtype=np.float64))
             if watch:
                 watch(name, values[name])
         for node in graph.nodes:
             for name, value in zip(node.outputs, run_node(node, values, functions)):
-                values[name] = value
+                value = values[name] = rounded(graph, name, value)
                 if watch and name:
                     watch(name, value)
             for name in dict.fromkeys(node.inputs):
@@ -67,6 +68,12 @@ def evaluate(graph, inputs, functions=numpy_functions, watch=None):
             collected[name].append(values[name])
     empty = {name: np.zeros((0, *graph.shapes.get(name, (1,))[1:])) for name in collected}
     return {name: functions.concat(parts) if parts else empty[name] for name, parts in collected.items()}
+
+
+def rounded(graph, name, value):
+    """The value on the tensor's grid, where it has one."""
+    grid = graph.grids.get(name)
+    return value if grid is None else grid.decode(grid.encode(value))
 
 
 def activations(graph, inputs, functions=numpy_functions):

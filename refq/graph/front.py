@@ -19,7 +19,7 @@ class Front:
         self.graph, self.old = graph, graph.shapes
         self.batch = dict.fromkeys(graph.inputs, 0)
         self.shapes = dict(graph.inputs)
-        self.constants, self.nodes = dict(graph.constants), []
+        self.constants, self.grids, self.nodes = dict(graph.constants), dict(graph.grids), []
 
     def new_shape(self, name, batch):
         old = self.old[name]
@@ -44,6 +44,8 @@ class Front:
     def constant(self, name, value):
         free = next(n for i in range(10**6) if (n := f"{name}.front{i or ''}") not in self.shapes | self.constants)
         self.constants[free] = value
+        if (grid := self.graph.grids.get(name)) is not None and grid.axis is None:
+            self.grids[free] = grid
         return free
 
 
@@ -146,7 +148,9 @@ def together(front, node):
     front.emit(node, inputs, node.attributes, batch)
 
 
-handlers = {"Reshape": reshape, "Conv": conv, "Concat": concat, "Add": together, "Mul": together, "MatMul": together}
+handlers = {"Reshape": reshape, "Concat": concat, **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool"), conv),
+            **dict.fromkeys(("Add", "Sub", "Mul", "MatMul", "Div", "Pow", "Min", "Max", "Where", "Equal", "Less", "Greater",
+                             "And", "Or"), together)}
 
 
 def batch_in_front(graph):
@@ -160,4 +164,4 @@ def batch_in_front(graph):
     outputs = tuple(front.reshaped(name, front.old[name]) if front.old[name][:1] == (1,) else name
                     for name in graph.outputs)
     return Graph(graph.name, graph.inputs, outputs, tuple(front.nodes), front.constants, front.shapes, graph.notes,
-                 graph.labels)
+                 graph.labels, front.grids)

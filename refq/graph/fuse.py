@@ -11,6 +11,7 @@ import numpy as np
 
 from refq.graph.graph import Node
 from refq.graph.plain import like
+from refq.grids.affine import Affine
 
 closeness = 1e-3
 cubic = 0.044715
@@ -254,13 +255,30 @@ def affine_after(node, draft):
     x, w, b = before.inputs
     weight, bias, by = draft.constants[w], draft.constants[b], node.inputs[1]
     if node.op == "Add":
-        return [Node(before.name, before.op, (x, w, draft.constant(by if not bias.any() else b, bias + vector)),
+        grid = draft.grids.get(by)
+        if grid is not None and (bias.any() or grid.width.bits < 32):
+            return None
+        return [Node(before.name, before.op, (x, w, draft.constant(by if not bias.any() else b, bias + vector, grid)),
                      node.outputs, before.attributes)]
+    if w in draft.grids:
+        return on_its_grid(node, before, vector, draft)
     scaled = weight * vector.reshape(-1, *(1,) * (weight.ndim - 1))
     if before.op == "LayerNormalization":
         w = by
     return [Node(before.name, before.op, (x, draft.constant(w, scaled), draft.constant(b, bias * vector)), node.outputs,
                  before.attributes)]
+
+
+def on_its_grid(node, before, vector, draft):
+    """Weights that lie on a grid keep their codes: the numbers go into its scales."""
+    x, w, b = before.inputs
+    grid, bias = draft.grids[w], draft.constants[b]
+    if (vector <= 0).any() or grid.block is not None or grid.axis not in (None, 0) or bias.any() \
+            or before.op == "LayerNormalization":
+        return None
+    scales = Affine(grid.width, grid.scale * vector, np.broadcast_to(grid.zero, vector.shape), 0, None, grid.narrow)
+    weight = draft.constants[w] * vector.reshape(-1, *(1,) * (draft.constants[w].ndim - 1))
+    return [Node(before.name, before.op, (x, draft.constant(w, weight, scales), b), node.outputs, before.attributes)]
 
 
 patterns = (nan_guard, gelu, swish, layer_norm, whole_layer_norm, batch_norm)

@@ -1,11 +1,11 @@
 """Groups: tensors of the float graph that must share one grid, and the role that each group plays.
 
-A move of data (transpose, reshape, slice, gather, concat, pad) and a cut (ReLU, Clip) give codes on the grid of their
+A move of data (transpose, reshape, slice, gather, concat, pad, max pool) and a cut (ReLU, Clip) give codes on the grid of their
 input, so what they join is one group. What only cuts read is not seen: its range is what they leave of it. The role
 decides the bits (recipes/base.py): it is read off the nodes that make and use a group.
 """
 CUTS = frozenset({"Relu", "Clip"})
-MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad"}) | CUTS
+MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad", "MaxPool"}) | CUTS
 
 
 class Groups:

@@ -3,16 +3,18 @@
 One function per float operation; `lowered` maps the operation's name to it. See builder.py for what they share.
 """
 from decimal import Decimal
+from inspect import signature
 
 import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed, Unsupported
 from refq.graph.builder import Builder, zero_of
-from refq.graph.moves import concat, gather, moved, pad, reshape, slices, transpose, turned
-from refq.grids.affine import Affine, symmetric
+from refq.graph.images import average_pool, conv, conv_transpose, max_pool, mean
+from refq.graph.moves import concat, gather, pad, reshape, slices, transpose
+from refq.graph.play import fitted
+from refq.grids.affine import Affine, same
 from refq.ints import functions
-from refq.ints.width import Width
 
 
 def lower(graph, grids, recipe, dialect):
@@ -37,31 +39,10 @@ def lower(graph, grids, recipe, dialect):
 
 
 def linear(b, node):
-    x = b.factor(node.inputs[0])
-    weight = b.graph.constants[node.inputs[1]]
-    bias = b.graph.constants[node.inputs[2]]
+    x = b.tensors[b.factor(node.inputs[0])]
     out = node.outputs[0]
-    factors = product(b, node, "matmul", x, weight, bias, b.shape(out))
+    factors = b.product(node, "matmul", x, x.name, b.weights(node, x, *node.inputs[1:]), b.shape(out))
     b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors)
-
-
-def product(b, node, role, x, weight, bias, shape, **row):
-    """A product with constant weights (m ...), up to its accumulator `<node>.acc`; gives the scales of both factors."""
-    bits = b.recipe.weight_bits(node.name, node.name in b.edges)
-    x = b.tensors[x]
-    acc = b.dialect.accumulator(x.width.bits)
-    # a channel whose weights are small beside its bias takes a scale at which the bias fills half of the register
-    least = np.abs(bias) / (float(x.grid.scale) * (acc.hi // 2)) * Width(bits).hi
-    most = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1), least)
-    w = symmetric(Width(bits), most, axis=0, narrow=b.dialect.narrow)
-    units = np.float64(x.grid.scale) * w.scale.astype(np.float64)
-    counts = Affine(acc, units, np.zeros(len(weight), np.int64), axis=0)
-    last = Affine(acc, units, np.zeros(len(weight), np.int64), axis=-1)
-    b.step(node.name, role, {"x": x.name}, [(f"{node.name}.acc", shape, last, "accumulator")],
-           {"x": x.grid.scale, "w": w.scale}, {"x": x.width, "w": w.width, "acc": acc, **row},
-           {"w": (w, "weight"), "bias": (counts, "bias")}, w=w.encode(weight, b.dialect.encode),
-           bias=counts.encode(bias, b.dialect.encode), zx=zero_of(x), zw=0)
-    return x.grid.scale, w.scale
 
 
 def matmul(b, node):
@@ -78,35 +59,32 @@ def matmul(b, node):
               (x.grid.scale, w.grid.scale, node.attributes.get("alpha", 1.0)))
 
 
-def conv(b, node):
-    x = b.tensors[b.factor(node.inputs[0])]
-    weight = b.graph.constants[node.inputs[1]].transpose(0, 2, 3, 1)
-    bias = b.graph.constants[node.inputs[2]]
-    out, a = node.outputs[0], node.attributes
-    m, oh, ow = b.shape(out)
-    last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
-    factors = product(b, node, "conv2d", last.name, weight, bias, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
-            padding=tuple(a.get("pads", (0, 0, 0, 0))), dilation=tuple(a.get("dilations", (1, 1))), groups=a.get("group", 1))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.pixels", b.grid_of(out), factors)
-    moved(b, f"{node.name}.channels_first", [f"{node.name}.pixels"], out, b.shape(out), [("transpose", (2, 0, 1))])
+def joined(b, node, role):
+    """Two operands of one shape, each on a grid of its own; a constant one is spread over the shape of the result."""
+    out = node.outputs[0]
+    x, y = (b.tensors[name if name in b.tensors else b.spread(node, name, out)] for name in node.inputs)
+    if x.shape != y.shape:
+        raise Unsupported(f"node {node.name}: joins {x.shape} and {y.shape}; refq adds and multiplies tensors of one shape")
+    grid = b.grid_of(out)
+    b.step(node.name, b.dialect.fitted(role, x.width, y.width, grid.width), {"a": x.name, "b": y.name},
+           [(out, b.shape(out), grid, "activation")], {"a": x.grid.scale, "b": y.grid.scale, "y": grid.scale},
+           {"a": x.width, "b": y.width, "out": grid.width, "join": "minus" if role == "sub" else "plus"},
+           sa=float(x.grid.scale), za=zero_of(x), sb=float(y.grid.scale), zb=zero_of(y), so=float(grid.scale), zo=int(grid.zero))
 
 
 def add(b, node):
-    left, right = node.inputs
-    out = node.outputs[0]
-    x, y = (addend(b, node, name, out) for name in (left, right))
-    if x.shape != y.shape:
-        raise Unsupported(f"node {node.name}: adds {x.shape} and {y.shape}; refq adds tensors of one shape")
-    result = b.grid_of(out)
-    wide = max(x.width.bits, y.width.bits, result.width.bits) > 8
-    b.step(node.name, "add_wide" if wide else "add", {"a": x.name, "b": y.name},
-           [(out, b.shape(out), result, "activation")], {"a": x.grid.scale, "b": y.grid.scale, "y": result.scale},
-           {"a": x.width, "b": y.width, "out": result.width}, sa=float(x.grid.scale), za=zero_of(x),
-           sb=float(y.grid.scale), zb=zero_of(y), so=float(result.scale), zo=int(result.zero))
+    joined(b, node, "add")
+
+
+def subtract(b, node):
+    joined(b, node, "sub")
 
 
 def multiply(b, node):
-    """By a constant, one for all or one for each channel: another scale, so a rescale."""
+    """By a constant that lies on no grid, one for all or one for each channel: another scale, so a rescale."""
+    if not b.scales_by(node.inputs[1]):
+        joined(b, node, "mul")
+        return
     x, by, out = b.tensors[node.inputs[0]], b.graph.constants[node.inputs[1]], node.outputs[0]
     if by.size != 1 and by.shape != (1,) * (by.ndim - 1) + x.shape[-1:]:
         raise Unsupported(f"node {node.name}: multiplies by a constant of shape {by.shape}; one number, or one for each channel "
@@ -116,35 +94,45 @@ def multiply(b, node):
     b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale, by.reshape(-1)), zero_of(x))
 
 
-def addend(b, node, name, out):
-    """A tensor that is added; a constant one is spread over the sum's shape and put on a grid of its own."""
-    if name in b.tensors:
-        return b.tensors[name]
-    values = b.graph.constants[name]
-    values = np.broadcast_to(values, (1, *b.shape(out)))[0]
-    grid = symmetric(b.grid_of(out).width, np.abs(values).max(), narrow=False)
-    b.constant(f"{node.name}.{name}", grid.encode(values, b.dialect.encode), grid.width, grid, "weight")
-    return b.tensors[f"{node.name}.{name}"]
-
-
 def softmax(b, node):
     """Rows whose sum the dialect's softmax cannot hold go to the one for wide codes."""
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    part = b.dialect.role("softmax")
-    holds = getattr(ops.load(part.op), "holds", None)
-    wide = x.width.bits > 8 or (holds and not holds(part.row, float(x.grid.scale), x.shape[-1]))
-    registered(b, node, "softmax_wide" if wide else "softmax", x, out, scale=float(x.grid.scale), zero=zero_of(x))
+    role = b.dialect.fitted("softmax", x.width)
+    module, row = ops.load(b.part(role).op), b.part(role).row
+    if hasattr(module, "holds") and not module.holds(row, float(x.grid.scale), x.shape[-1]):
+        role = "softmax_wide"
+    if hasattr(ops.load(b.part(role).op), "result"):
+        registered(b, node, role, x, out, **known(b, role, x, b.grid_of(out), count=x.shape[-1]))
+    else:
+        onto(b, node, role, x, out, count=x.shape[-1])
+
+
+def known(b, role, x, grid, **facts):
+    """What the operation of a role builds its constants from, of what a node of one operand knows: by the names that its
+    `build` gives them."""
+    facts |= {"scale": float(x.grid.scale), "zero": zero_of(x), "s_in": float(x.grid.scale), "z_in": zero_of(x),
+              "s_out": float(grid.scale), "z_out": int(grid.zero)}
+    return {k: facts[k] for k in signature(ops.load(b.part(role).op).build).parameters if k in facts}
+
+
+def onto(b, node, role, x, out, **facts):
+    """An operation of one operand that gives codes of the grid that its constants are made for."""
+    grid = b.grid_of(out)
+    b.step(node.name, role, {"q": x.name}, [(out, x.shape, grid, "activation")], {"x": x.grid.scale, "y": grid.scale},
+           {"q": x.width, "out": grid.width}, **known(b, role, x, grid, **facts))
 
 
 def registered(b, node, role, x, out, *parameters, **build):
-    """An operation whose result counts units of its own: the register, then a rescale onto the grid of `out`."""
-    part = b.dialect.role(role)
-    units = np.asarray(ops.load(part.op).result(part.row, float(x.grid.scale), *parameters), np.float64)
+    """An operation whose result counts units of its own, from a zero point of its own: then a rescale onto the grid of `out`."""
+    part, grid = b.part(role), b.grid_of(out)
+    module = ops.load(part.op)
+    units = np.asarray(module.result(part.row, float(x.grid.scale), *parameters), np.float64)
+    zero = module.zero(part.row) if hasattr(module, "zero") else 0
     raw, axis = f"{node.name}.raw", -1 if units.ndim else None
     scales = {"x": x.grid.scale} | {k: v for k, v in build.items() if k in ("gamma", "beta")}
     b.step(node.name, role, {"q": x.name}, [(raw, x.shape, None, "accumulator")], scales, {"q": x.width}, **build)
-    b.tensor(raw, x.shape, Affine(b.tensors[raw].width, units, np.zeros(units.shape, np.int64), axis), "accumulator")
-    b.rescale(f"{node.name}.rescale", raw, out, b.grid_of(out), (units,))
+    b.tensor(raw, x.shape, Affine(b.tensors[raw].width, units, np.full(units.shape, zero, np.int64), axis), "accumulator")
+    b.rescale(f"{node.name}.rescale", raw, out, grid, (units,), zero)
 
 
 def layernorm(b, node):
@@ -157,19 +145,12 @@ def layernorm(b, node):
 
 def gelu(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    role = "gelu_wide" if x.width.bits > 8 else "gelu"
-    if hasattr(ops.load(b.dialect.role(role).op), "result"):
-        registered(b, node, role, x, out, scale=float(x.grid.scale), zero=zero_of(x))
+    role = b.dialect.fitted("gelu", x.width)
+    function = "gelu_tanh" if node.attributes.get("approximate") == "tanh" else "gelu"
+    if hasattr(ops.load(b.part(role).op), "result"):
+        registered(b, node, role, x, out, **known(b, role, x, b.grid_of(out)))
     else:
-        tabled(b, node, role, x, out, "gelu_tanh" if node.attributes.get("approximate") == "tanh" else "gelu")
-
-
-def tabled(b, node, role, x, out, function):
-    """Any function of one code, as a table of its codes."""
-    grid = b.grid_of(out)
-    b.step(node.name, role, {"q": x.name}, [(out, x.shape, grid, "activation")], {"x": x.grid.scale, "y": grid.scale},
-           {"q": x.width, "out": grid.width}, function=function, s_in=float(x.grid.scale), z_in=zero_of(x),
-           s_out=float(grid.scale), z_out=int(grid.zero))
+        onto(b, node, role, x, out, function=function)
 
 
 def function_of(node):
@@ -189,9 +170,26 @@ def function_of(node):
     return {"Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Erf": "erf", "Swish": "silu", "HardSwish": "hard_swish"}[node.op]
 
 
+OWN = {"Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwish": "hard_swish"}
+"""Functions of one code for which a target may have an operation; else they are tables."""
+
+
 def unary(b, node):
+    """An operation that gives codes of one grid only is followed by a rescale onto the node's."""
     x, out = b.tensors[b.factor(node.inputs[0])], node.outputs[0]
-    tabled(b, node, "table", x, out, function_of(node))
+    role = b.dialect.fitted(OWN.get(node.op, "table"), x.width)
+    role = role if b.has(role) else b.dialect.fitted("table", x.width)
+    facts = {"function": function_of(node), "alpha": node.attributes.get("alpha", 0.01)}
+    module, grid = ops.load(b.part(role).op), b.grid_of(out)
+    only = Affine(grid.width, *module.result(fitted(b.part(role).row, {"q": x.width, "out": grid.width}))) \
+        if hasattr(module, "result") else grid
+    if same(only, grid):
+        onto(b, node, role, x, out, **facts)
+        return
+    raw = f"{node.name}.raw"
+    b.step(node.name, role, {"q": x.name}, [(raw, x.shape, only, "activation")], {"x": x.grid.scale, "y": only.scale},
+           {"q": x.width, "out": only.width}, **known(b, role, x, only, **facts))
+    b.rescale(f"{node.name}.rescale", raw, out, grid, (only.scale,), int(only.zero), plays="requantize")
 
 
 def relu(b, node):
@@ -203,27 +201,11 @@ def clip(b, node):
 
 
 def clipped(b, node, lo, hi):
-    x, out = b.tensors[node.inputs[0]], node.outputs[0]
+    out = node.outputs[0]
+    x = b.tensors[b.aligned(node, node.inputs[0], b.grid_of(out))]
     lo, hi = (int(x.grid.encode(np.array(v, np.float64), b.dialect.encode)) for v in (lo, hi))
     b.step(node.name, "clip", {"q": x.name}, [(out, x.shape, x.grid, "activation")], {"x": x.grid.scale},
            {"q": x.width}, lo=lo, hi=hi)
-
-
-def mean(b, node):
-    x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    axes = [a - 1 for a in node.attributes["axes"]]
-    kept = [a for a in range(len(x.shape)) if a not in axes]
-    count = int(np.prod([x.shape[a] for a in axes]))
-    rest = tuple(x.shape[a] for a in kept)
-    lead, last = rest[:-1], rest[-1] if rest else 1
-    rows = moved(b, f"{node.name}.rows", [x.name], f"{node.name}.rows", (*lead, count, last),
-                 [("transpose", (*kept[:-1], *axes, *kept[-1:])), ("reshape", (*lead, count, last))])
-    acc = b.dialect.accumulator(x.width.bits)
-    units = np.float64(x.grid.scale)
-    b.step(node.name, "mean", {"q": rows}, [(f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(0)), "accumulator")],
-           {"x": units}, {"q": x.width, "acc": acc}, zq=zero_of(x))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.mean", b.grid_of(out), (units / count,))
-    moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])
 
 
 def argmax(b, node):
@@ -232,7 +214,8 @@ def argmax(b, node):
 
 
 lowered = {
-    "Linear": linear, "MatMul": matmul, "Conv": conv, "Add": add, "Mul": multiply, "Softmax": softmax,
+    "Linear": linear, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose,
+    "AveragePool": average_pool, "MaxPool": max_pool, "Add": add, "Sub": subtract, "Mul": multiply, "Softmax": softmax,
     "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax,
     "Transpose": transpose,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,

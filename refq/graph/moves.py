@@ -19,25 +19,28 @@ def moved(b, name, sources, result, shape, moves):
                   {}, widths, zero=0 if grid is None else int(grid.zero))
 
 
+def alone(b, node, move):
+    """One move of one tensor; the classes of an ArgMax lie on no grid."""
+    out = node.outputs[0]
+    source = b.aligned(node, node.inputs[0], b.tensors[node.inputs[0]].grid and b.grid_of(out))
+    moved(b, node.name, [source], out, b.shape(out), [move])
+
+
 def transpose(b, node):
-    order = tuple(a - 1 for a in node.attributes["perm"][1:])
-    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [("transpose", order)])
+    alone(b, node, ("transpose", tuple(a - 1 for a in node.attributes["perm"][1:])))
 
 
 def reshape(b, node):
-    shape = b.shape(node.outputs[0])
-    moved(b, node.name, node.inputs, node.outputs[0], shape, [("reshape", shape)])
+    alone(b, node, ("reshape", b.shape(node.outputs[0])))
 
 
 def slices(b, node):
     a = node.attributes
-    move = ("slice", a["axis"] - 1, a["start"], a["stop"], a["step"])
-    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [move])
+    alone(b, node, ("slice", a["axis"] - 1, a["start"], a["stop"], a["step"]))
 
 
 def gather(b, node):
-    move = ("gather", node.attributes["axis"] - 1, tuple(node.attributes["indices"]))
-    moved(b, node.name, node.inputs, node.outputs[0], b.shape(node.outputs[0]), [move])
+    alone(b, node, ("gather", node.attributes["axis"] - 1, tuple(node.attributes["indices"])))
 
 
 def concat(b, node):
@@ -48,7 +51,7 @@ def concat(b, node):
         if name in b.graph.constants:
             codes, name = grid.encode(b.graph.constants[name][0], b.dialect.encode), f"{node.name}.{name}"
             b.constant(name, codes, grid.width, grid, "weight")
-        sources.append(name)
+        sources.append(b.aligned(node, name, grid))
     moved(b, node.name, sources, out, b.shape(out), [("concat", node.attributes["axis"] % len(b.graph.shapes[out]) - 1)])
 
 
@@ -57,7 +60,7 @@ def pad(b, node):
     if a.get("value", 0.0) != 0:
         raise Unsupported(f"node {node.name}: pads with {a['value']}; 0 is supported")
     pairs = tuple((a["pads"][i], a["pads"][rank + i]) for i in range(1, rank))
-    moved(b, node.name, node.inputs[:1], node.outputs[0], b.shape(node.outputs[0]), [("pad", pairs)])
+    alone(b, node, ("pad", pairs))
 
 
 def fused(steps, kept):

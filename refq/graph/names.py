@@ -4,6 +4,7 @@
 name.
 """
 import re
+from dataclasses import replace
 
 from refq.graph.graph import Graph, Node
 
@@ -51,6 +52,19 @@ def best(said, owned):
 def plain_word(name):
     """A name without the punctuation of paths."""
     return re.sub(r"[^\w.\-]+", ".", name).strip("._") or "node"
+
+
+def kept(graph, outputs):
+    """The graph with its tensors as its file names them, every node called after what it makes; its outputs get these names."""
+    called = {old: new for old, new in zip(graph.outputs, outputs) if old not in graph.inputs}
+    taken = {*graph.inputs, *graph.shapes, *graph.constants}
+    for old, new in list(called.items()):
+        if new in taken and new != old and new not in called:       # an inner tensor has the name: they change places
+            called[new] = old
+    nodes = tuple(Node(called.get(n.outputs[0], n.outputs[0]), n.op, tuple(called.get(t, t) for t in n.inputs),
+                       tuple(called.get(t, t) for t in n.outputs), n.attributes) for n in graph.nodes)
+    moved = {name: {called.get(t, t): v for t, v in getattr(graph, name).items()} for name in ("constants", "shapes", "grids")}
+    return replace(graph, nodes=nodes, outputs=tuple(called.get(t, t) for t in graph.outputs), **moved)
 
 
 def named(graph, outputs):

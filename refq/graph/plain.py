@@ -6,9 +6,11 @@ import math
 import numpy as np
 
 from refq.graph.evaluate import run_node
-from refq.graph.floats import conv_padding, ints, pieces
 from refq.graph.graph import Node
 from refq.graph.rewrite import output_shapes
+from refq.grids.affine import Affine
+from refq.reals.floats import ints, pieces
+from refq.reals.windows import conv_padding, transposed_padding, window
 
 moves_of_one = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Expand"}
 
@@ -30,9 +32,29 @@ def fold_constants(node, draft):
     else:
         return None
     for output, value in zip(node.outputs, run_node(node, values)):
-        name = node.inputs[0] if node.op in moves_of_one else output
-        draft.rename(output, draft.constant(name if name in draft.constants else f"{output}.folded", value))
+        moves = node.op in moves_of_one
+        name, grid = node.inputs[0] if moves else output, draft.grids.get(output)
+        if grid is not None:
+            value = grid.decode(grid.encode(value))
+        elif moves:
+            grid = moved_grid(node, draft, np.shape(value))
+        draft.rename(output, draft.constant(name if name in draft.constants else f"{output}.folded", value, grid))
     return []
+
+
+def moved_grid(node, draft, shape):
+    """The grid of a constant that was moved into `shape`; None for one that has none, or whose slices were cut apart."""
+    grid, old = draft.grids.get(node.inputs[0]), draft.constants[node.inputs[0]].shape
+    if grid is None or grid.axis is None:
+        return grid
+    axis = grid.axis % len(old)
+    if node.op == "Transpose":
+        perm = tuple(node.attributes.get("perm") or reversed(range(len(old))))
+        scale, zero = (v.transpose(perm) if v.ndim > 1 else v for v in (grid.scale, grid.zero))
+        return Affine(grid.width, scale, zero, perm.index(axis), grid.block, grid.narrow)
+    before = math.prod(old[:axis])
+    fits = [i for i, n in enumerate(shape) if n == old[axis] and math.prod(shape[:i]) == before]
+    return Affine(grid.width, grid.scale, grid.zero, fits[0], None, grid.narrow) if fits and grid.block is None else None
 
 
 def drop_idle(node, draft):
@@ -166,9 +188,7 @@ def is_plain_mean(node):
 
 def mean(node, draft):
     """ReduceMean drops its axes; where they were kept as ones, a Reshape brings them back."""
-    if node.op == "GlobalAveragePool":
-        axes, keep = range(2, len(draft.shapes[node.inputs[0]])), True
-    elif node.op == "ReduceMean" and static(draft, node.inputs[1:]) and not is_plain_mean(node):
+    if node.op == "ReduceMean" and static(draft, node.inputs[1:]) and not is_plain_mean(node):
         rank = len(draft.shapes[node.inputs[0]])
         axes = ints(draft.constants[node.inputs[1]]) if len(node.inputs) > 1 else node.attributes.get("axes")
         if not axes and node.attributes.get("noop_with_empty_axes"):
@@ -209,11 +229,11 @@ def arithmetic(node, draft):
     x, y = node.inputs
     if node.op in ("Add", "Mul"):
         return [like(node, node.op, (y, x))] if x in draft.constants and y not in draft.constants else None
-    if y in draft.constants:
+    if y in draft.constants and (node.op == "Div" or y not in draft.grids):
         value = draft.constants[y]
         op, value = ("Add", -value) if node.op == "Sub" else ("Mul", 1.0 / value)
         return [like(node, op, (x, draft.constant(y, value)))]
-    if node.op == "Sub" and x in draft.constants:
+    if node.op == "Sub" and x in draft.constants and x not in draft.grids:
         part = draft.fresh(node.outputs[0])
         return [like(node, "Mul", (y, draft.constant(f"{part}.factor", -1.0)), outputs=(part,)),
                 like(node, "Add", (part, x))]
@@ -237,4 +257,38 @@ def conv(node, draft):
     return [like(node, "Conv", (*node.inputs[:2], bias), explicit)]
 
 
-rules = (fold_constants, drop_idle, reshape, transpose, slice_axes, split, gather, pad, mean, clip, arithmetic, conv)
+def pool(node, draft):
+    """Attributes all said, padding in pixels; a global pool is one whose window is the image."""
+    shape = draft.shapes.get(node.inputs[0]) if node.inputs else None
+    if shape is None or len(shape) != 4:
+        return None
+    if node.op in ("GlobalAveragePool", "GlobalMaxPool"):
+        return [like(node, node.op[6:], node.inputs, {"kernel_shape": tuple(shape[2:])})]
+    if node.op not in ("AveragePool", "MaxPool") or node.attributes.keys() <= {"kernel_shape", "strides", "dilations", "pads",
+                                                                              "counted"} and "pads" in node.attributes:
+        return None
+    kernel, strides, dilations, pads = window(node.attributes, shape)
+    said = {"kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads}
+    if node.op == "AveragePool" and node.attributes.get("count_include_pad") and any(pads):
+        said["counted"] = window({**node.attributes, "ceil_mode": 0}, shape)[3]
+    return [like(node, node.op, node.inputs[:1], said, node.outputs[:1])]
+
+
+def conv_transpose(node, draft):
+    """Attributes all said, padding in pixels, a bias always there."""
+    said = {"strides", "pads", "dilations", "group", "output_padding"}
+    if node.op != "ConvTranspose" or not draft.is_constant(*node.inputs[1:]):
+        return None
+    shape, weight, a = draft.shapes[node.inputs[0]], draft.constants[node.inputs[1]], node.attributes
+    if len(shape) != 4 or len(node.inputs) == 3 and set(a) == said:
+        return None
+    begins, ends, extra = transposed_padding(a, shape[2:], weight.shape[2:])
+    count = weight.shape[1] * a.get("group", 1)
+    bias = node.inputs[2] if len(node.inputs) > 2 else draft.constant(f"{node.inputs[1]}.bias", np.zeros(count))
+    explicit = {"strides": tuple(a.get("strides", (1, 1))), "pads": (*begins, *ends), "group": a.get("group", 1),
+                "dilations": tuple(a.get("dilations", (1, 1))), "output_padding": extra}
+    return [like(node, "ConvTranspose", (*node.inputs[:2], bias), explicit)]
+
+
+rules = (fold_constants, drop_idle, reshape, transpose, slice_axes, split, gather, pad, mean, clip, arithmetic, conv, pool,
+         conv_transpose)

@@ -7,8 +7,20 @@ import numpy as np
 from refq.errors import Unsupported
 from refq.graph.graph import Node
 from refq.graph.plain import like
+from refq.grids.affine import Affine
 
 moves = {"Reshape", "Transpose", "Slice"}
+
+
+def two_axes(grid, ndim, turned, factor=1.0):
+    """The grid of a constant of `ndim` axes, all but the last two of them ones, as a matrix, `turned` or not, times a number;
+    None where blocks or slices lie along other axes."""
+    if grid is None or factor <= 0 or grid.block is not None:
+        return None
+    axis = None if grid.axis is None else grid.axis % ndim - ndim + 2
+    if axis is not None and axis < 0:
+        return None
+    return Affine(grid.width, grid.scale * factor, grid.zero, axis if axis is None or not turned else 1 - axis, None, grid.narrow)
 
 
 def gemm(node, draft):
@@ -24,10 +36,11 @@ def gemm(node, draft):
         nodes.append(like(node, "Transpose", (x,), {"perm": (1, 0)}, (turned,)))
         x = turned
     if y in draft.constants:
-        weight = draft.constants[y] if a.get("transB") else draft.constants[y].T
+        weight, alpha = draft.constants[y] if a.get("transB") else draft.constants[y].T, a.get("alpha", 1.0)
+        grid = two_axes(draft.grids.get(y), 2, not a.get("transB"), alpha)
         target = node.outputs[0] if not bias else draft.fresh(f"{node.outputs[0]}.product")
         zeros = draft.constant("zeros", np.zeros(len(weight)))
-        nodes.append(like(node, "Linear", (x, draft.constant(y, weight * a.get("alpha", 1.0)), zeros),
+        nodes.append(like(node, "Linear", (x, draft.constant(y, weight * alpha, grid), zeros),
                           outputs=(target,)))
     else:
         target = node.outputs[0] if not bias else draft.fresh(f"{node.outputs[0]}.product")
@@ -50,11 +63,13 @@ def linear(node, draft):
         return None
     if len(draft.shapes[node.inputs[0]]) < max(2, weight.ndim):
         return None
+    turned, alpha = not node.attributes.get("transpose_b"), node.attributes.get("alpha", 1.0)
+    grid = two_axes(draft.grids.get(node.inputs[1]), weight.ndim, turned, alpha)
     weight = weight.reshape(weight.shape[-2:])
-    weight = (weight if node.attributes.get("transpose_b") else weight.T) * node.attributes.get("alpha", 1.0)
+    weight = (weight.T if turned else weight) * alpha
     weight = np.ascontiguousarray(weight)
     zeros = draft.constant("zeros", np.zeros(len(weight)))
-    return [like(node, "Linear", (node.inputs[0], draft.constant(node.inputs[1], weight), zeros))]
+    return [like(node, "Linear", (node.inputs[0], draft.constant(node.inputs[1], weight, grid), zeros))]
 
 
 def scaled_operand(node, draft):

@@ -1,7 +1,8 @@
 """Program: an integer network as a list of steps, and how it runs.
 
 A tensor is described for one image: its shape has no batch axis; an array of n images is (n *shape). Between `encode`,
-which quantizes images, and `decode`, which gives logits, no float exists.
+which quantizes images, and `decode`, which gives logits, no float exists; but in a network that came quantized, where `left`
+says so: there the steps dequantize, island and quantize stand.
 """
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Program:
     """`steps` in topological order; `tensors` by name; `constants`: the codes of weights, biases and parameters by
     tensor name; `inputs`, `outputs`: tensor names; `dialect`, `recipe`: the names they were made under; `roles`: the
     operation that plays each role of the dialect that is used, and from whom it is borrowed (or None); `ties`: how
-    images become codes."""
+    images become codes; `left`: the nodes that stayed in float, name to operation and reason."""
 
     steps: tuple
     tensors: dict
@@ -66,6 +67,7 @@ class Program:
     recipe: str
     roles: dict = field(default_factory=dict)
     ties: str = "half_even"
+    left: dict = field(default_factory=dict)
 
     def encode(self, images, name=None):
         """Images (n *shape), float, as codes of the input tensor, ties as the dialect says."""
@@ -73,7 +75,7 @@ class Program:
         images = np.asarray(images)
         if images.shape[1:] != tensor.shape:
             raise IllFormed(f"images of shape {images.shape}: the network takes (n, {', '.join(map(str, tensor.shape))})")
-        return tensor.grid.encode(images, self.ties)
+        return tensor.grid.encode(images, self.ties) if tensor.grid is not None else images.astype(tensor.width.dtype)
 
     def decode(self, codes, name=None):
         """Codes of an output tensor as float64 values; plain integers (of an ArgMax) stand for themselves."""

@@ -4,7 +4,8 @@ import numpy as np
 from refq import dialects, recipes
 from refq.dialects.base import Dialect
 from refq.errors import IllFormed
-from refq.graph.calibrate import choose, graph_input, observe
+from refq.graph.calibrate import allowed, choose, graph_input, observe
+from refq.graph.filed import play
 from refq.graph.graph import Graph
 from refq.graph.groups import Groups
 from refq.graph.lower import lower
@@ -13,12 +14,14 @@ from refq.ints.width import Width
 from refq.recipes.base import Recipe
 
 
-def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progress=None):
-    """The integer program of a float network.
+def quantize(network, images=None, recipe="int8", dialect="tflite", grids=None, progress=None, integer_only=False):
+    """The integer program of a network.
 
     `network`: what `refq.load` gives; `images`: calibration images (n *shape), float, as the network takes them;
     `recipe`, `dialect`: names, the path of a dialect's .toml file, or values; `grids`: group of tensors to grid, where
-    they were chosen before (then no image is needed); `progress(done)` is told of every image calibrated.
+    they were chosen before (then no image is needed); `progress(done)` is told of every image calibrated. A network that
+    comes quantized (it has `grids` of its own) takes neither images nor recipe: it runs as its file says, and what the
+    dialect has no operation of its own for runs in float where it stands; under `integer_only` nothing does.
 
     Raises IllFormed for images of another shape or dtype, an empty set, an unknown or forbidden recipe, and a network
     whose accumulators could overflow under this dialect; Unsupported for operations that have no integer form here.
@@ -33,13 +36,18 @@ def quantize(network, images, recipe="int8", dialect="tflite", grids=None, progr
     """
     if not isinstance(network, Graph):
         raise IllFormed(f"a network of type {type(network).__name__}; give what refq.load gives")
-    recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     dialect = dialect if isinstance(dialect, Dialect) else dialects.load(dialect)
+    if network.grids:
+        program = play(network, dialect, integer_only)
+        program.prove()
+        return program
+    recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     recipe.admit(dialect)
     if grids is None:
         grids = choose(network, observe(network, admit(network, images), recipe, progress), recipe, dialect)
     else:
         admit_grids(network, grids, recipe, dialect)
+        grids = {group: allowed(affine, dialect) for group, affine in grids.items()}
     program = lower(network, grids, recipe, dialect)
     program.prove()
     return program

@@ -1,17 +1,19 @@
 """rewrite: a graph walked once in order, its nodes replaced by what a rule says; shapes are kept known on the way.
 
 A rule is a function (node, draft) -> list of nodes that make the same outputs, or None to leave the node. Patterns are
-matched from their last node backwards, through `draft.maker`; nodes that nobody reads any more are dropped afterwards.
+matched from their last node backwards, through `draft.maker`, and never across a tensor on a grid: what lies there was
+rounded. Nodes that nobody reads any more are dropped afterwards.
 """
 import numpy as np
 
 from refq.errors import IllFormed, RefqError
 from refq.graph.evaluate import run_node
-from refq.graph.floats import conv_size
 from refq.graph.graph import Graph, Node
+from refq.grids.affine import same
+from refq.reals.windows import conv_size
 
 same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt",
-              "Exp", "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs"}
+              "Exp", "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs", "Requantize", "LeakyRelu"}
 
 
 class Draft:
@@ -19,18 +21,18 @@ class Draft:
 
     def __init__(self, graph):
         self.graph, self.name = graph, graph.name
-        self.constants = dict(graph.constants)
+        self.constants, self.grids = dict(graph.constants), dict(graph.grids)
         self.shapes = dict(graph.inputs) | dict(graph.shapes)
         self.nodes, self.makers, self.renamed = [], {}, {}
         self.taken = set(self.constants) | set(self.shapes) | {name for node in graph.nodes for name in node.outputs}
 
     def maker(self, name):
-        """The node that makes the tensor, or None for inputs and constants."""
-        return self.makers.get(name)
+        """The node that makes the tensor, or None for inputs, constants, and tensors that are rounded onto a grid."""
+        return None if name in self.grids else self.makers.get(name)
 
     def made_by(self, name, op):
         """The node that makes the tensor where its operation is `op`, else None."""
-        node = self.makers.get(name)
+        node = self.maker(name)
         return node if node is not None and node.op == op else None
 
     def readers(self, name):
@@ -54,10 +56,12 @@ class Draft:
         self.taken.add(free)
         return free
 
-    def constant(self, name, value):
-        """Adds a constant; returns its name."""
+    def constant(self, name, value, grid=None):
+        """Adds a constant, on a grid or none; returns its name."""
         name = self.fresh(name)
         value = np.asarray(value)
+        if grid is not None:
+            self.grids[name] = grid
         self.constants[name] = value.astype(np.float64) if value.dtype.kind == "f" else value
         return name
 
@@ -69,6 +73,21 @@ class Draft:
         while name in self.renamed:
             name = self.renamed[name]
         return name
+
+    def replaced(self, node):
+        """The nodes that `node` leaves where its outputs were renamed: a tensor on a grid hands that to what it is another
+        name of, or stays, where that lies on another one or is read as it is."""
+        left = []
+        for name in node.outputs:
+            source, grid = self.current(name), self.grids.get(name)
+            if grid is None or source in self.constants or source == name or same(grid, self.grids.get(source)):
+                continue
+            if source not in self.grids and self.readers(source) <= 1 and source not in self.graph.inputs:
+                self.grids[source] = grid
+            else:
+                del self.renamed[name]
+                left.append(Node(node.name, "Requantize", (source,), (name,)))
+        return left
 
     def emit(self, node):
         self.nodes.append(node)
@@ -135,14 +154,14 @@ def rewrite(graph, *rules):
                 if answer is None:
                     draft.emit(node)
                 else:
-                    queue = answer + queue
+                    queue = (answer or draft.replaced(node)) + queue
             except RefqError:
                 raise
             except misfits as error:
                 raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
     return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes,
-                        graph.notes, graph.labels))
+                        graph.notes, graph.labels, draft.grids))
 
 
 def pruned(graph):
@@ -157,7 +176,7 @@ def pruned(graph):
     return Graph(graph.name, graph.inputs, graph.outputs, tuple(nodes),
                  {name: value for name, value in graph.constants.items() if name in alive},
                  {name: shape for name, shape in graph.shapes.items() if name in alive and name not in graph.constants},
-                 graph.notes, graph.labels)
+                 graph.notes, graph.labels, {name: grid for name, grid in graph.grids.items() if name in alive})
 
 
 def settled(graph, *rules):

@@ -88,6 +88,7 @@ def model_of(program, places):
                               opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, VERSION)])
     about = {"dialect": program.dialect, "recipe": program.recipe, "roles": plain(program.roles), "ties": program.ties,
              "tensors": {name: tensor_words(t) for name, t in program.tensors.items()}}
+    about |= {"left": program.left} if program.left else {}
     helper.set_model_props(model, {f"refq.{k}": json.dumps(v) for k, v in about.items()})
     return model
 
@@ -145,7 +146,7 @@ def load(folder):
     steps = tuple(step_of(n, path, tensors) for n in model.graph.node)
     return Program(steps, tensors, {n: constants[n] for n in names}, tuple(i.name for i in model.graph.input),
                    tuple(o.name for o in model.graph.output), about["refq.dialect"], about["refq.recipe"],
-                   table(about, "roles", path), about["refq.ties"])
+                   table(about, "roles", path), about["refq.ties"], about.get("refq.left", {}))
 
 
 def table(about, key, path):

@@ -197,3 +197,8 @@ def asymmetric(width, lo, hi, axis=None, block=None, narrow=False):
     scale = spread(reach, width.hi - least)
     zero = least + steps(-lo, scale, np.int64(0), np.int64(width.hi - least), "half_even")
     return Affine(width, scale, zero, axis, block, narrow)
+
+
+def same(a, b):
+    """Whether two grids give every code the same meaning; None is no grid, and like none."""
+    return a is b or a is not None and b is not None and a.describe() == b.describe()

@@ -9,6 +9,10 @@
 which wraps) after so many additions and at the end. A last pair or tile may be short. Where nothing can overflow all
 orders give the same sum. Products stay below 2**62 in magnitude, and so do exact sums.
 
+`products` says what joins: products of codes less their zero points (`differences`), or products of the `codes` themselves, as
+instructions for unsigned by signed bytes take them; then the zero points and the bias are joined to the sum of them afterwards,
+exactly, and that wraps. Operands of other signs have no such instruction: theirs join exactly.
+
 check   255*127 + 255*127 is 32767 where pairs saturate at 16 bits (x86 VPMADDUBSW)
 source  pytorch/FBGEMM src/RefImplementations.cc (acc16: pairs, saturate, i16, spilled); x86 VPDPBUSDS (tiles of 4)
 """
@@ -35,6 +39,7 @@ class Accumulate(Row):
     width: Width = I32
     spill: int = 0
     into: Width = I32
+    products: str = choice("differences", "codes")
 
     def __post_init__(self):
         super().__post_init__()
@@ -91,6 +96,14 @@ def join(product, count, rule, start, at=unwatched):
             if added == rule.spill:
                 total, register, added = at.wrap("spilled", total + register, rule.into), start - start, 0
     return at.wrap("acc", total + register, rule.into) if rule.spill else at("acc", register, width)
+
+
+def combined(differences, codes, count, rule, start, at=unwatched):
+    """`join` of what the rule says: differences(0) ... or codes(0) ..., arrays that broadcast, and `start`."""
+    if rule.products == "differences":
+        return join(differences, count, rule, start, at)
+    total = join(codes, count, rule, start - start, at) + start
+    return at.wrap("taken", total + sum(differences(k) - codes(k) for k in range(count)), rule.result)
 
 
 @cache

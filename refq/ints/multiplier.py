@@ -4,7 +4,9 @@
     q31          0 or 2**30 .. 2**31-1    frexp; mantissa * 2**31 half up; a carry halves it; below 2**-32: 0 (TFLite)
     q15          0 or 2**14 .. 2**15-1    the q31 one without its low 16 bits, half up, at most 0x7fff (TFLite int16x8)
     mantissa24   2**23 .. 2**24-1         the mantissa of the float32 scale, exact (QNNPACK, XNNPACK)
-    dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, the carry kept; below 2**-32: 0 (I-ViT)
+    dyadic       0 or 2**30 .. 2**31      frexp; mantissa * 2**31 half up, the carry kept; below 2**-32: 0 (I-ViT, Vela)
+    dyadic15     0 or 2**14 .. 2**15      the dyadic one without its low 16 bits, half up (Vela int16)
+    fixed8       0 .. 2**15               the float32 scale in 256ths, half to even; the shift is 8 (XNNPACK vcvt)
     pow2         1, or 2**k to the left   the scale must be a power of two; refused otherwise (VTA, DPU)
 
 `scaler(high, ties, overflow)` is the word that applies such a pair: acc * mult / 2**shift, rounded once, or twice where
@@ -52,6 +54,18 @@ def dyadic(scale):
     return (int(ldexp(mantissa, 32)) + 1 >> 1, 31 - exponent) if scale and exponent >= -31 else FLUSHED
 
 
+def dyadic15(scale):
+    mult, shift = dyadic(scale)
+    return (mult + (1 << 15) >> 16, shift - 16) if mult else FLUSHED
+
+
+def fixed8(scale):
+    mult = int(np.rint(256 * float(np.float32(min(scale, 2.0 ** 127)))))
+    if mult > 1 << 15:
+        raise IllFormed(f"a scale of {scale!r}: this row's multiplier counts 256ths, up to 128 of the result's units")
+    return mult, 8
+
+
 def pow2(scale):
     mantissa, exponent = frexp(scale)
     if mantissa != 0.5:
@@ -59,8 +73,8 @@ def pow2(scale):
     return (1, 1 - exponent) if exponent <= 1 else (1 << exponent - 1, 0)
 
 
-forms = {f.__name__: f for f in (q31, q15, mantissa24, dyadic, pow2)}
-bits = {"q31": 31, "q15": 15, "mantissa24": 24, "dyadic": 31, "pow2": 0}
+forms = {f.__name__: f for f in (q31, q15, mantissa24, dyadic, dyadic15, fixed8, pow2)}
+bits = {"q31": 31, "q15": 15, "mantissa24": 24, "dyadic": 31, "dyadic15": 15, "fixed8": 15, "pow2": 0}
 """A multiplier of that form is at most 2**bits."""
 
 
@@ -78,6 +92,13 @@ def pair(scale, form):
     is what every nearest rounding makes of such a product."""
     mult, shift = encode(scale, form)
     return (mult, shift) if shift <= 62 else FLUSHED
+
+
+def shared(mult, shift, count):
+    """A q31 pair divided by the number `count` (1 or more), in integers: raised by as many bits as keep it below 2**31 and the
+    shift from going left by more than 31, and the quotient truncated (tensorflow/lite/kernels/internal/reference/reduce.h)."""
+    room = min(count.bit_length() - 1, 32, 62 - shift)
+    return (mult << room) // count, shift + room
 
 
 def decode(mult, shift):

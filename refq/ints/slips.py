@@ -28,6 +28,14 @@ def dropped(name):
     return named(slip, f"{name}_dropped")
 
 
+def halved(name):
+    """Every shift of the array `name` is one more, where its range has room."""
+    def slip(run, operands, row):
+        more = np.minimum(operands[name] + 1, row.takes[name].hi).astype(operands[name].dtype)
+        return run({**operands, name: more})
+    return named(slip, f"{name}_off_by_one")
+
+
 def first_for_all(*names):
     """Every channel takes the values of the first: what is per channel is read as per tensor."""
     def slip(run, operands, row):

@@ -10,21 +10,21 @@ from google.protobuf.message import DecodeError
 from onnx import inliner, numpy_helper
 
 from refq.errors import Corrupt, IllFormed, Unsupported
-from refq.graph.floats import table
 from refq.graph.graph import Graph, Node
-from refq.load import fused
+from refq.load import fused, quantized
 from refq.load.batch import one_of
+from refq.reals.floats import table
 
 oldest_opset = 13
-quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
+small = {onnx.TensorProto.DataType.Value(name) for name in ("INT4", "UINT4", "INT2", "UINT2")}
 
 
 def load(path):
-    """The float graph of an ONNX file, its batch axis set to 1.
+    """The float graph of an ONNX file, its batch axis set to 1; with `grids` where the file comes quantized.
 
     Raises IllFormed for a missing file, weights that are NaN or infinite, and sizes that are not fixed; Corrupt for a
     file that is empty, truncated, not ONNX, or whose external data is missing or lies outside its folder; Unsupported
-    for operations that refq does not do (all of them are named), older opsets and models that are already quantized.
+    for operations that refq does not do (all of them are named), older opsets and dynamic quantization.
     """
     path = Path(path)
     model = parsed(path)
@@ -48,7 +48,7 @@ def load(path):
             if node.op_type in ("Cast", "ConstantOfShape"):
                 attributes = explicit(node.op_type, attributes)
             whole = Node(scoped(node, index), node.op_type, trimmed(node.input), tuple(node.output), attributes)
-            nodes += taken_apart(path, whole, node.domain)
+            nodes += [whole] if quantized.knows(node.domain, node.op_type) else taken_apart(path, whole, node.domain)
         except (ValueError, KeyError, TypeError, IndexError):
             raise Corrupt(f"{path}: node {node.name or index} ({node.op_type}) has damaged attributes.") from None
     refuse_not_finite(path, constants)
@@ -57,6 +57,7 @@ def load(path):
         raise Corrupt(f"{path} holds a graph without inputs or outputs: it is truncated or not a model.")
     refuse_loose_ends(path, nodes, {*constants, *inputs}, model.graph.output)
     graph = Graph(path.stem, inputs, tuple(value.name for value in model.graph.output), tuple(nodes), constants)
+    graph = as_reals(path, graph, widths(model.graph, nodes))
     batches = {value.type.tensor_type.shape.dim[0].dim_value for value in model.graph.input if value.name in inputs}
     return one_of(graph, max(batches)) if max(batches) > 1 else graph
 
@@ -101,20 +102,32 @@ def refuse_odd_names(path, graph):
 
 def refuse_unknown(path, model):
     nodes = [(node.domain, node.op_type, node.name or f"number {i}") for i, node in enumerate(model.graph.node)]
-    integer = [f"{op} ({name})" for _, op, name in nodes if op in quantized or op.startswith("QLinear")]
-    if integer:
-        more = f" and {len(integer) - 3} more" if len(integer) > 3 else ""
-        raise Unsupported(f"{path} is already quantized, by {', '.join(integer[:3])}{more}: give the float model it "
-                          f"came from.")
     unknown = {}
     for domain, op, name in nodes:
         standard = domain in ("", "ai.onnx")
         known = op in table or op == "Constant" if standard else domain == "com.microsoft" and op in fused.table
-        if not known:
+        if not known and not quantized.knows(domain, op):
             unknown.setdefault(op if standard else f"{domain}.{op}", []).append(name)
     if unknown:
         each = "; ".join(f"{op} ({', '.join(names)})" for op, names in sorted(unknown.items()))
         raise Unsupported(f"{path} uses operations that refq does not do: {each}.")
+
+
+def widths(graph, nodes):
+    """Tensor to width, of the constants and inputs that hold codes."""
+    kinds = {number: quantized.WIDTHS[name] for name, number in onnx.TensorProto.DataType.items() if name in quantized.WIDTHS}
+    typed = [(t.name, t.data_type) for t in graph.initializer]
+    typed += [(n.output[0], a.t.data_type) for n in graph.node for a in n.attribute
+              if n.op_type == "Constant" and a.name == "value"]
+    typed += [(value.name, value.type.tensor_type.elem_type) for value in graph.input]
+    return {name: kinds[kind] for name, kind in typed if kind in kinds}
+
+
+def as_reals(path, graph, widths):
+    try:
+        return quantized.reals(graph, widths)
+    except (Unsupported, IllFormed) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def array(path, tensor):
@@ -127,7 +140,7 @@ def array(path, tensor):
         raise Corrupt(f"{path}: tensor {tensor.name} cannot be read ({error}).") from None
     if values.dtype == np.bool_:
         return values
-    if values.dtype.kind in "iu":
+    if values.dtype.kind in "iu" or tensor.data_type in small:
         return values.astype(np.int64)
     if values.dtype.kind in "SUOc":
         raise Unsupported(f"{path}: tensor {tensor.name} holds {values.dtype}, refq works on real numbers.")

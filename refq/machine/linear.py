@@ -35,8 +35,12 @@ def weighted(row, w, bias, zx, zw):
 
 
 def rule_of(row):
-    """How a row's products join: as it says, or exactly, an overflow of `acc` refused (64 bits wrap)."""
-    return row.accumulate or Accumulate(overflow="refuse" if row.acc.bits < 64 else "wrap", width=row.acc)
+    """How a row's products join: as it says, or exactly, an overflow of `acc` refused (64 bits wrap). A rule for the codes
+    themselves is one for unsigned by signed ones."""
+    rule = row.accumulate or Accumulate(overflow="refuse" if row.acc.bits < 64 else "wrap", width=row.acc)
+    if rule.products == "codes" and (row.x.signed or not row.w.signed):
+        return Accumulate(overflow="wrap", width=row.acc)
+    return rule
 
 
 def loses_order(rule):
@@ -87,6 +91,8 @@ def total_in(width, dtype):
 @cache
 def linear(x, w, rule):
     """The jitted linear(x, w, bias, zx, zw, acc): operands of the widths x and w (at most 16 bits), an Accumulate."""
+    if rule.products == "codes":
+        return coded(rule)
     if loses_order(rule):
         return dotted(x, w, rule.overflow, rule.result)
     return ordered(rule)
@@ -107,6 +113,31 @@ def ordered(rule):
                 for k in range(x.shape[1]):
                     products[k] = (np.int64(x[i, k]) - zx) * (np.int64(w[j, k]) - zero)
                 acc[i, j] = total(products, np.int64(bias[j]))
+
+    return linear
+
+
+@cache
+def coded(rule):
+    """The same where the codes themselves are multiplied, and zero points and bias joined to the sum."""
+    total, hold = adder(rule), holder("wrap", rule.result)
+
+    @jit(nogil=True)
+    def linear(x, w, bias, zx, zw, acc):
+        (n, m), count = acc.shape, x.shape[1]
+        products, seen, weights = np.empty(count, np.int64), np.zeros(n, np.int64), np.zeros(m, np.int64)
+        for k in range(count):
+            for i in range(n):
+                seen[i] += x[i, k]
+            for j in range(m):
+                weights[j] += w[j, k]
+        for i in range(n):
+            for j in range(m):
+                zero = np.int64(zw[j])
+                for k in range(count):
+                    products[k] = np.int64(x[i, k]) * np.int64(w[j, k])
+                away = zx * weights[j] + zero * seen[i] - count * zx * zero
+                acc[i, j] = hold(total(products, 0) + np.int64(bias[j]) - away)
 
     return linear
 

@@ -4,7 +4,8 @@
 
 units    acc counts s_x*s_w; w is stored (n m k), as the weights of a matmul are
 R1       the zero points are taken off before the product
-R2       the products join as the row says: exactly where it says nothing, and what does not fit is refused
+R2       the products join as the row says: exactly where it says nothing, and what does not fit is refused;
+         as in matmul where it says that the codes themselves are multiplied
 error    exact while the accumulator is not left
 source   Jacob et al. 2018, section 2.3; TOSA 1.0 MATMUL
 """
@@ -13,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from refq.ints.accumulate import Accumulate, join
+from refq.ints.accumulate import Accumulate, combined
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import decided
@@ -58,9 +59,10 @@ def build(row, zx, zw):
 
 
 def spec(x, w, zx, zw, row, at=unwatched):
-    x, w = x.astype(np.int64) - zx, w.astype(np.int64) - zw                                   # R1
+    x, w = x.astype(np.int64), w.astype(np.int64)
     start = np.zeros((len(x), x.shape[1], w.shape[1]), np.int64)
-    return join(lambda k: x[:, :, k, None] * w[:, None, :, k], x.shape[2], rule_of(row), start, at)     # R2
+    return combined(lambda k: (x[:, :, k, None] - zx) * (w[:, None, :, k] - zw),              # R1
+                    lambda k: x[:, :, k, None] * w[:, None, :, k], x.shape[2], rule_of(row), start, at)     # R2
 
 
 @cache
@@ -87,9 +89,9 @@ slips = (negated("zx"), dropped("zw"), transposed("w"), transposed("acc"), previ
 
 def r1_zero_points_shift_the_codes(x, w, zx, zw, row):
     """Products are of differences: codes less their zero points, under zero points of 0, give the same."""
-    return spec(x.astype(np.int64) - zx, w.astype(np.int64) - zw, 0, 0, row) == spec(x, w, zx, zw, row)
+    return rule_of(row).products == "codes" or spec(x.astype(np.int64) - zx, w.astype(np.int64) - zw, 0, 0, row) == spec(x, w, zx, zw, row)
 
 
 def r2_sides_change_places(x, w, zx, zw, row):
     """The product of the sides in the other order is the transpose."""
-    return spec(w, x, zw, zx, row).transpose(0, 2, 1) == spec(x, w, zx, zw, row)
+    return rule_of(row).products == "codes" or spec(w, x, zw, zx, row).transpose(0, 2, 1) == spec(x, w, zx, zw, row)

@@ -9,16 +9,16 @@ R2       a place outside the image reads zx, so it adds 0
 R3       channel m sees the d channels of its own group; all groups have as many
 R4       the sum starts with the bias
 R5       the products join it in the order i, j, d, as the row says: exactly where it says nothing, and what does not
-         fit is refused
+         fit is refused; as in matmul where it says that the codes themselves are multiplied
 error    exact while the accumulator is not left
 source   Jacob et al. 2018, section 2.3; ONNX ConvInteger; TOSA 1.0 CONV2D, DEPTHWISE_CONV2D
 """
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
-from refq.ints.accumulate import Accumulate, join
+from refq.ints.accumulate import Accumulate, combined
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
 from refq.ints.row import decided
@@ -74,12 +74,13 @@ def spec(x, w, bias, zx, zw, row, at=unwatched):
     padded, w = padded.reshape(n, height, width, groups, d), w.reshape(groups, m // groups, kh, kw, d)     # R3
     start = np.zeros((n, oh, ow, m), np.int64) + bias                                                 # R4
 
-    def product(k):
+    def product(padded, w, k):
         i, j, c = k // d // kw, k // d % kw, k % d
         seen = padded[:, i * dy:, j * dx:, :, c][:, :(oh - 1) * sy + 1:sy, :(ow - 1) * sx + 1:sx]
         return (seen[..., None] * w[:, :, i, j, c]).reshape(start.shape)
 
-    return join(product, kh * kw * d, rule_of(row), start, at)                                        # R5
+    codes = padded + zx, w + zw.astype(np.int64).reshape(groups, m // groups, 1, 1, 1)
+    return combined(partial(product, padded, w), partial(product, *codes), kh * kw * d, rule_of(row), start, at)     # R5
 
 
 @cache
@@ -134,6 +135,8 @@ slips = (bias_dropped, negated("zx"), dropped("zw"), padded_with_zero, padding_s
 
 def r1_zero_points_shift_the_codes(x, w, bias, zx, zw, row):
     """Products are of differences: codes less their zero points, under zero points of 0, give the same."""
+    if rule_of(row).products == "codes":
+        return True
     moved = w.astype(np.int64) - zw.astype(np.int64)[:, None, None, None]
     return spec(x.astype(np.int64) - zx, moved, bias, 0, 0 * zw, row) == spec(x, w, bias, zx, zw, row)
 
@@ -152,4 +155,4 @@ def r3_groups_are_convolutions_of_their_own(x, w, bias, zx, zw, row):
 
 
 def r4_an_image_of_zero_points_gives_the_bias(x, w, bias, zx, zw, row):
-    return spec(np.full_like(x, zx), w, bias, zx, zw, row) == bias
+    return rule_of(row).products == "codes" or spec(np.full_like(x, zx), w, bias, zx, zw, row) == bias

@@ -5,7 +5,8 @@
 units    acc and bias count s_x*s_w; weights are stored (m k)
 R1       the zero points are taken off before the product
 R2       the sum starts with the bias
-R3       the products join it as the row says: exactly where it says nothing, and what does not fit is refused
+R3       the products join it as the row says: exactly where it says nothing, and what does not fit is refused; where it says
+         that the codes themselves are multiplied, zero points and bias join the sum at its end, which wraps
 error    exact while the accumulator is not left
 source   Jacob et al. 2018, section 2.3; ONNX MatMulInteger; TOSA 1.0 MATMUL
 """
@@ -14,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from refq.ints.accumulate import Accumulate, join
+from refq.ints.accumulate import Accumulate, combined
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
 from refq.ints.row import decided
@@ -59,9 +60,10 @@ build = weighted
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):
-    x, w = x.astype(np.int64) - zx, w.astype(np.int64) - zw.astype(np.int64)[:, None]         # R1
+    x, w, zeros = x.astype(np.int64), w.astype(np.int64), zw.astype(np.int64)
     start = np.zeros((len(x), len(w)), np.int64) + bias                                       # R2
-    return join(lambda k: x[:, k, None] * w[:, k], x.shape[1], rule_of(row), start, at)       # R3
+    return combined(lambda k: (x[:, k, None] - zx) * (w[:, k] - zeros),                       # R1
+                    lambda k: x[:, k, None] * w[:, k], x.shape[1], rule_of(row), start, at)   # R3
 
 
 @cache
@@ -81,6 +83,8 @@ slips = (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels
 
 def r1_zero_points_shift_the_codes(x, w, bias, zx, zw, row):
     """Products are of differences: codes less their zero points, under zero points of 0, give the same."""
+    if rule_of(row).products == "codes":
+        return True
     moved = spec(x.astype(np.int64) - zx, w.astype(np.int64) - zw.astype(np.int64)[:, None], bias, 0, 0 * zw, row)
     return moved == spec(x, w, bias, zx, zw, row)
 
@@ -90,5 +94,5 @@ def r2_no_products_give_the_bias(x, w, bias, zx, zw, row):
 
 
 def r3_codes_at_zero_add_nothing(x, w, bias, zx, zw, row):
-    """Where all of x is its zero point the sum is the bias, however products join."""
-    return spec(np.full_like(x, zx), w, bias, zx, zw, row) == bias
+    """Where all of x is its zero point the sum is the bias, however products of differences join."""
+    return rule_of(row).products == "codes" or spec(np.full_like(x, zx), w, bias, zx, zw, row) == bias

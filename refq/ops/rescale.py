@@ -24,7 +24,7 @@ from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
-from refq.ints.slips import channels_shifted, dropped, first_for_all, last_tile_lost, negated
+from refq.ints.slips import channels_shifted, dropped, first_for_all, halved, last_tile_lost, negated
 from refq.ints.width import I8, I32, I64, Width
 
 
@@ -33,6 +33,7 @@ class Row(Base):
     multiplier: str = choice("q31", *multiplier.forms, acts="build")
     ratio: str = choice("float64", *scales.names, acts="build")
     below: int = choice(0, 1, 256, acts="build")
+    count: str = choice("scale", "multiplier", acts="build")
     high: str = choice("none", *rounding.names)
     ties: str = choice("half_up", *rounding.names)
     overflow: str = choice("wrap", "saturate")
@@ -44,8 +45,7 @@ class Row(Base):
     def __post_init__(self):
         super().__post_init__()
         if self.high != "none" and (self.zero_point == "inside" or self.acc.bits > 32):
-            raise IllFormed("rescale: two roundings (`high`) need an accumulator of at most 32 bits and the zero point "
-                            "after the rounding")
+            raise IllFormed("rescale: two roundings (`high`) need an accumulator of at most 32 bits, the zero point after them")
         if self.high != "none" and self.multiplier == "pow2":
             raise IllFormed("rescale: two roundings (`high`) of a pow2 multiplier: its left shift leaves 32 bits; round once")
         if self.out.bits > 32:
@@ -59,6 +59,8 @@ class Row(Base):
         # a zero point inside has room above the shift; one that joins later may need a bit that a shift of 1 sets free
         least = 0 if self.zero_point == "inside" or self.out.hi < 1 << 63 - self.acc.bits else 1
         most = 62 - self.out.bits if self.zero_point == "inside" else 62
+        if self.below:
+            least = multiplier.bits[self.multiplier] + 1 - self.below.bit_length()
         # with the zero point inside the product has one bit less, so that the sum fits 64
         reach = 1 << self.acc.bits - 2 if self.zero_point == "inside" and self.acc.bits > 16 else 1 << 63
         zin = self.acc("", max(self.acc.lo, -reach), min(self.acc.hi, reach))
@@ -70,20 +72,26 @@ class Row(Base):
         return {"y": self.out("n c")}
 
 
-def build(row, factors, unit, zin, zp):
-    """The constants from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit` is s_y.
-    Raises IllFormed for a ratio that is not below `row.below`, where that is not 0."""
-    real = np.atleast_1d(scales.ratio(row.ratio, factors, unit))
+def build(row, factors, unit, zin, zp, count=1):
+    """The constants from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit` is s_y, the
+    mean of `count` summands is meant. Raises IllFormed for a ratio that is not below `row.below`, where that is not 0."""
+    real = np.atleast_1d(scales.ratio(row.ratio, factors, unit, 1 if row.count == "multiplier" else count))
     if row.below and (real >= row.below).any():
         raise IllFormed(f"rescale: a scale of {np.max(real)}; this row takes scales below {row.below}: coarsen the result's grid")
     pairs = [multiplier.pair(s, row.multiplier) for s in real]
+    if row.count == "multiplier":
+        pairs = [multiplier.shared(*p, count) for p in pairs]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
+
+
+def allows(row, real):
+    """Can the row say these ratios (a float64 array)?"""
+    return not (row.below and (real >= row.below).any() or row.multiplier == "pow2" and (np.frexp(real)[0] != 0.5).any())
 
 
 def spec(acc, zin, mult, shift, zp, row, at=unwatched):
     store = at.clip if row.store == "clip" else at.wrap
-    centred = acc.astype(np.int64) - zin                                                          # R1
-    shift = shift.astype(np.int64)
+    centred, shift = acc.astype(np.int64) - zin, shift.astype(np.int64)                           # R1
     if row.zero_point == "inside":
         wide = at("wide", centred * mult + (np.int64(zp) << shift), I64)                          # R2 R4
         return store("y", at.shift("scaled", row.ties, wide, shift, I64), row.out)                # R3 R5
@@ -115,25 +123,19 @@ def real(acc, zin, mult, shift, zp, row):
     return zp + Fraction((int(acc) - int(zin)) * int(mult), 2 ** int(shift))
 
 
-def shift_off_by_one(run, operands, row):
-    """The result is halved once more, where the range of shifts has room."""
-    return run({**operands, "shift": np.minimum(operands["shift"] + 1, row.takes["shift"].hi).astype(operands["shift"].dtype)})
-
-
 def clipped_before_zero_point(run, operands, row):
     """The clip comes first, then the zero point, then a second clip."""
     y = run({**operands, "zp": 0})["y"]
     return {"y": row.out.clip(y.astype(np.int64) + operands["zp"]).astype(y.dtype)}
 
 
-slips = (dropped("zp"), negated("zp"), dropped("zin"), negated("zin"), first_for_all("mult", "shift"), shift_off_by_one,
+slips = (dropped("zp"), negated("zp"), dropped("zin"), negated("zin"), first_for_all("mult", "shift"), halved("shift"),
          clipped_before_zero_point, *(channels_shifted(k, 1) for k in ("mult", "shift", "y")), last_tile_lost("y", 4))
 
 
 def fits(acc, zin, shift, row):
     """Where the left shift of rows that round twice loses nothing."""
-    room = np.maximum(31 - shift.astype(np.int64), 0)
-    return (row.high == "none") | (np.abs(acc.astype(np.int64) - zin) < (1 << 31) >> room)
+    return (row.high == "none") | (np.abs(acc.astype(np.int64) - zin) < (1 << 31) >> np.maximum(31 - shift.astype(np.int64), 0))
 
 
 def r3_near_the_real_value(acc, zin, mult, shift, zp, row):
@@ -141,8 +143,7 @@ def r3_near_the_real_value(acc, zin, mult, shift, zp, row):
     y = spec(acc, zin, mult, shift, zp, replace(row, store="clip"))
     bound = 2 if row.high != "none" else Fraction(1 + ("half" not in row.ties), 2)
     near = [abs(real(acc[i], zin, mult[i[1]], shift[i[1]], zp, row) - int(y[i])) <= bound for i in np.ndindex(y.shape)]
-    clipped = (y == row.out.lo) | (y == row.out.hi)
-    return np.reshape(np.array(near, bool), y.shape) | clipped | ~fits(acc, zin, shift, row)
+    return np.reshape(np.array(near, bool), y.shape) | (y == row.out.lo) | (y == row.out.hi) | ~fits(acc, zin, shift, row)
 
 
 def r4_zero_gives_the_zero_point(acc, zin, mult, shift, zp, row):
@@ -150,12 +151,12 @@ def r4_zero_gives_the_zero_point(acc, zin, mult, shift, zp, row):
 
 
 def r5_a_code_in_range_is_stored(acc, zin, mult, shift, zp, row):
-    """What is neither end of the range is the same clipped and wrapped."""
-    kept, low = (spec(acc, zin, mult, shift, zp, replace(row, store=s)) for s in ("clip", "wrap"))
-    return (kept == low) | (kept == row.out.lo) | (kept == row.out.hi)
+    """A code within the range is the same clipped and wrapped."""
+    y, low = (spec(acc, zin, mult, shift, zp, replace(row, store=s)) for s in ("clip", "wrap"))
+    return (y == low) | (y == row.out.lo) | (y == row.out.hi)
 
 
 def r5_keeps_order(acc, zin, mult, shift, zp, row):
     """Larger accumulators never give smaller codes, where these are clipped."""
-    acc, row = np.sort(acc, axis=0), replace(row, store="clip")
-    return (np.diff(spec(acc, zin, mult, shift, zp, row), axis=0) >= 0) | ~fits(acc, zin, shift, row).all(axis=0)
+    y = spec(np.sort(acc, axis=0), zin, mult, shift, zp, replace(row, store="clip"))
+    return (np.diff(y, axis=0) >= 0) | ~fits(acc, zin, shift, row).all(axis=0)

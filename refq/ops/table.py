@@ -4,11 +4,13 @@
 
 units    q counts s_in, y counts s_out
 R1       the lowest code reads entry 0
-R2       an entry is correctly rounded from the real value, ties as the row says, whatever machine makes it
+R2       an entry is rounded, ties as the row says: correctly from the real value, whatever machine makes it; or from
+         float32, with x, f(x) and the quotient by s_out, or the product with its reciprocal, each rounded to it
 R3       the zero point joins after the rounding, and the sum is clipped
-error    at most half a unit of y for the nearest roundings, while R3 does not clip
-source   TOSA 1.0 TABLE; tensorflow/lite/kernels/internal/common.h, LUTPopulate, which evaluates in float32 and can be
-         1 off
+error    at most half a unit of y for the nearest roundings, while R3 does not clip; where evaluated in float32 a tie and what
+         float32 takes for one can go the other way: 2**-21 of |y| more
+source   TOSA 1.0 TABLE; tensorflow/lite/kernels/internal/common.h, LUTPopulate (float32, reciprocal); microsoft/onnxruntime
+         contrib_ops/cpu/quantization/qlinear_lookup_table.cc (float32, quotient)
 """
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -17,18 +19,22 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import functions, rounding
+from refq.ints import functions, functions32, rounding
+from refq.ints.floats import nearest as nearest32
 from refq.ints.jit import jit
+from refq.ints.quotients import quotients
+from refq.ints.quotients import value as quotient
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
-from refq.ints.width import I8, Width, at_most
+from refq.ints.width import I8, I40, Width, at_most
 
 
 @dataclass(frozen=True)
 class Row(Base):
     ties: str = choice("half_even", *rounding.names, acts="build")
+    evaluated: str = choice("exact", *quotients, acts="build")
     q: Width = decided(I8)
     out: Width = decided(I8)
 
@@ -52,14 +58,28 @@ class Row(Base):
 
 def build(row, function, s_in, z_in, s_out, z_out):
     """The table of `function`: a name in refq.ints.functions, or a callable from Decimal to Decimal or float. Scales
-    are float64 and mean exactly what they are. Raises IllFormed where a float is too close to a tie to decide."""
+    are float64 and mean exactly what they are; where a row evaluates in float32 they are rounded to it, and a callable
+    takes and gives float32 arrays. Raises IllFormed where a float is too close to a tie to decide."""
     steps = np.arange(row.q.lo, row.q.hi + 1) - z_in
+    if row.evaluated != "exact":
+        return {"t": row.out.clip(z_out + by_float32(row, function, s_in, steps, s_out)).tolist()}
     codes, sure = quickly(row.ties, functions.quick.get(function), s_in * steps, s_out)
     f = functions.named(function) if isinstance(function, str) else function
     with localcontext(prec=functions.DIGITS):
         for i in np.flatnonzero(~sure):
             codes[i] = nearest(f(Decimal(float(s_in)) * int(steps[i])), Decimal(float(s_out)), row.ties, function)
     return {"t": row.out.clip(z_out + codes).tolist()}
+
+
+def by_float32(row, function, s_in, steps, s_out):
+    """Entries before their zero point, as an engine makes them in float32."""
+    f = functions32.named(function) if isinstance(function, str) else function
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        value = np.asarray(f(steps.astype(np.float32) * np.float32(s_in)), np.float32)
+        ratio = quotient(row.evaluated, "after")(value, np.float32(s_out), 0)
+    if np.isnan(ratio).any():
+        raise IllFormed(f"table: {function} gives {value[np.isnan(ratio)][0]}; clip its input or define the value there")
+    return nearest32(row.ties, I40)(ratio)
 
 
 def quickly(ties, function, x, unit):

@@ -24,12 +24,14 @@ def table(op, part, row, origin, seen, index):
     joins = {"pairs": "pair", "tiles": "tile"}.get(rule_of(row).order)
     head = ["k", *(["i", "j", "d"] if op == "conv2d" else []), "x", "x-zx", "w", "w-zw", "product", *([joins] if joins else []),
             "sum"]
+    of_codes = rule_of(row).products == "codes"
     rows, marks = [[None] * (len(head) - 1) + [bias]], {0: "bias" if "bias" in part else "start"}
     for ks, joined, total, words in turns(rule_of(row), len(x), seen, index):
         for k in ks:
             at = list(map(int, np.unravel_index(k, part["w"].shape[1:]))) if op == "conv2d" else []
             last = k == ks[-1]
-            rows.append([k, *at, int(x[k]), int(x[k]) - zx, int(w[k]), int(w[k]) - zw, (int(x[k]) - zx) * (int(w[k]) - zw),
+            rows.append([k, *at, int(x[k]), int(x[k]) - zx, int(w[k]), int(w[k]) - zw,
+                         int(x[k]) * int(w[k]) if of_codes else (int(x[k]) - zx) * (int(w[k]) - zw),
                          *([joined if last else None] if joins else []), total if last else None])
             said = [*(["padding"] if padded[k] else []), *(words if last else [])]
             if said:

@@ -54,7 +54,12 @@ def program(p):
     head = f"{len(p.steps)} steps, {len(p.tensors)} tensors, {parameters:,} bytes of constants; recipe {p.recipe}, " \
            f"dialect {p.dialect}"
     return f"{head}\n\n" + table(["step", "operation", "takes", "tensor", "gives", "scale", "rounding"], rows) + \
-        "\n\n" + roles(p.roles)
+        "\n\n" + "\n".join(filter(None, (roles(p.roles), left(p.left))))
+
+
+def left(nodes):
+    """The nodes that stayed in float, and why."""
+    return "\n".join(f"in float: {node} ({why})" for node, why in nodes.items())
 
 
 def roles(used):
@@ -110,7 +115,8 @@ def program_words(p):
     steps = [{"name": s.name, "op": s.op, "row": plain(s.row), "inputs": s.inputs, "outputs": s.outputs} for s in p.steps]
     tensors = {t.name: {"shape": list(t.shape), "width": str(t.width), "role": t.role,
                         "scale": number(t.grid.scale) if t.grid is not None else None} for t in p.tensors.values()}
-    return {"recipe": p.recipe, "dialect": p.dialect, "roles": p.roles, "steps": steps, "tensors": tensors}
+    return {"recipe": p.recipe, "dialect": p.dialect, "roles": p.roles, "left": p.left, "steps": steps,
+            "tensors": tensors}
 
 
 def graph(g):

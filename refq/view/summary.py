@@ -9,11 +9,22 @@ def many(count, word):
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
+def in_float(left):
+    """Lines on the nodes that stayed in float (node to operation and reason), those of one reason together."""
+    groups = {}
+    for node, why in left.items():
+        groups.setdefault(why, []).append(node)
+    lines = [f"in float          {why} ({', '.join(nodes[:3])}{f' and {len(nodes) - 3} more' if len(nodes) > 3 else ''})"
+             for why, nodes in groups.items()]
+    return lines[:8] + ([f"                  and {len(lines) - 8} more reasons; refq show lists them"] if len(lines) > 8 else [])
+
+
 def golden(r):
     """The report of a recording, as a person reads it."""
     n = r["images"]
     images = "image" if n == 1 else "images"
-    lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, integers only"]
+    lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, "
+             + ("integers only" if not r["left"] else f"integers, but for {many(len(r['left']), 'node')} in float")]
     if "float_right" in r:
         lines += [f"float network     {share(r['float_right'], n)} {images} right",
                   f"integer network   {share(r['integer_right'], n)} {images} right"]
@@ -27,6 +38,7 @@ def golden(r):
             by.setdefault(owner, []).append(role)
         lines += [f"borrowed          {', '.join(roles)} from {owner} (a {r['dialect']} device may differ there)"
                   for owner, roles in by.items()]
+    lines += in_float(r["left"])
     e = r["events"]
     lines += [f"recorded          {many(r['cases'], 'case')} of {many(r['steps'], 'step')}, {many(r['tensors'], 'tensor')} each; "
               f"{many(r['constants'], 'constant')}; {r['bytes']:,} bytes",
@@ -44,6 +56,7 @@ def golden(r):
 def run(r):
     """The outputs of a run, the first ten images."""
     lines = [f"{many(r['images'], 'image')} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}"]
+    lines += in_float(r["left"])
     if r["calibrated"]:
         lines.append(f"calibrated on the same {many(r['images'], 'image')}; a pack keeps its grids")
     lines += [f"image {i:4d}   class {top['class']:4d}   code {top['code']:6d}   value {top['value']:.4f}"

@@ -8,7 +8,7 @@ from load.drawn import vit, written
 
 from refq.errors import IllFormed
 from refq.graph.evaluate import activations, evaluate
-from refq.graph.floats import NumpyFunctions, erf
+from refq.reals.floats import NumpyFunctions, erf
 from refq.load.onnx import load
 
 

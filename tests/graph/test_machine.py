@@ -12,7 +12,7 @@ from refq import dialects, embedded, recipes
 from refq.graph.calibrate import choose, observe
 from refq.graph.describe import program_hash
 from refq.graph.evaluate import activations
-from refq.graph.floats import erf
+from refq.reals.floats import erf
 from refq.vectors.record import record
 from tools import record as tool
 

@@ -11,26 +11,59 @@ from hypothesis import strategies as st
 
 from refq import ops
 from refq.errors import IllFormed
+from refq.ints import elementwise
 from refq.ints.accumulate import Accumulate
 from refq.ints.operand import Float32, sizes
 from refq.ints.row import alternatives
 from refq.ints.sites import unwatched
-from refq.ints.width import I4, I16, I24, I32, I40, I48, I64, U4, U8, U16
+from refq.ints.width import I4, I8, I16, I24, I32, I40, I48, I64, U1, U4, U8, U16
 
 SIZES = (0, 1, 2, 3, 5, 8, 17, 40)
 WRAPS = Accumulate(overflow="wrap")
 SPILLS = Accumulate(order="pairs", size=2, overflow="saturate", width=I16, spill=3)
+CODES = Accumulate(order="pairs", overflow="saturate", width=I16, spill=1, products="codes")
 SATURATES = Accumulate(order="sequential", overflow="saturate", width=I16)
 
 # Rows beside the default one and its listed alternatives: widths and geometries.
 ROWS = {
     "matmul": ({"accumulate": WRAPS}, {"x": U8, "w": I4}, {"x": I16, "acc": I48}, {"x": U16, "w": U4, "acc": I64},
-               {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}),
-    "batch_matmul": ({"accumulate": WRAPS}, {"x": I16, "w": I16, "acc": I64}),
+               {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}, {"x": U8, "accumulate": CODES}, {"accumulate": CODES}),
+    "batch_matmul": ({"accumulate": WRAPS}, {"x": U8, "accumulate": CODES}, {"x": I16, "w": I16, "acc": I64}),
     "conv2d": ({"accumulate": WRAPS, "stride": (2, 1), "padding": (1, 0, 2, 1), "dilation": (1, 2)},
                {"accumulate": WRAPS, "padding": (1, 1, 1, 1), "groups": 6},
                {"accumulate": WRAPS, "padding": (0, 1, 1, 0), "stride": (2, 2), "groups": 3},
-               {"acc": I16, "accumulate": SATURATES, "padding": (1, 1, 1, 1)}),
+               {"acc": I16, "accumulate": SATURATES, "padding": (1, 1, 1, 1)},
+               {"x": U8, "accumulate": CODES, "padding": (1, 0, 2, 1), "groups": 2}),
+    "conv_transpose2d": (
+        {"accumulate": WRAPS, "stride": (2, 3), "padding": (1, 0, -2, 1), "dilation": (1, 2)},
+        {"accumulate": WRAPS, "padding": (0, 1, 1, 0), "stride": (2, 2), "groups": 3, "x": U8},
+        {"acc": I16, "accumulate": SATURATES, "stride": (1, 2), "padding": (-1, 0, 0, -3)}),
+    "elementwise": (
+        *({"word": word, "overflow": "wrap"} for word in elementwise.names),
+        {"word": "sub", "a": I48, "b": U16, "overflow": "saturate"}, {"word": "mul", "a": I16, "b": I48, "y": I48},
+        {"word": "shift_left", "a": I8, "b": I8, "y": I8}, {"word": "shift_logical", "a": U8, "b": U8, "y": U8},
+        {"word": "not", "a": U1, "b": U1, "y": U1}, {"word": "negate", "a": I8, "y": I8, "overflow": "saturate"},
+        {"word": "divide", "ties": "trunc", "overflow": "refuse", "b": I8}),
+    "reduce": (*({"word": word} for word in ("product", "max", "min", "any", "all")),
+               {"word": "all", "q": U1, "y": U1}, {"q": I16, "y": I24, "overflow": "saturate"},
+               {"word": "product", "q": I8, "y": I16, "overflow": "saturate"}),
+    "cast": ({"x": U8, "y": I4}, {"x": I8, "y": I48}, {"x": U1, "y": I32}, {"x": I16, "y": U1, "store": "nonzero"}),
+    "gather": ({"places": 5}, {"places": 3, "width": I32, "negative": "from_end"}),
+    "max_pool": ({"q": U8, "kernel": (3, 2), "stride": (2, 1), "padding": (1, 0, 2, 1), "dilation": (1, 2)},
+                 {"q": I16, "kernel": (1, 3), "padding": (0, 2, 0, 0)}),
+    "average_pool": (
+        {"kernel": (3, 3), "padding": (1, 1, 1, 1), "stride": (2, 1)},
+        {"kernel": (3, 2), "padding": (2, 1, 0, 1), "counts": "all", "zero_point": "taken", "q": U8, "out": U8,
+         "multiplier": "mantissa24", "beyond": (2, 0), "stride": (2, 2)},
+        {"kernel": (2, 3), "padding": (0, 1, 1, 2), "zero_point": "taken", "multiplier": "reciprocal31", "ties": "half_up"},
+        {"kernel": (1, 3), "padding": (0, 1, 0, 1), "zero_point": "taken", "multiplier": "reciprocal30", "q": I16, "out": I16},
+        {"kernel": (2, 2), "dilation": (2, 1), "zero_point": "taken", "ties": "half_even", "counts": "all", "q": U8}),
+    "average_pool_float32": (
+        {"kernel": (3, 3), "padding": (1, 1, 1, 1), "stride": (2, 1), "zero_point": "fused", "block": 8},
+        {"kernel": (3, 2), "padding": (2, 1, 0, 1), "counts": "all", "q": U8, "out": U8, "beyond": (2, 0), "stride": (2, 2)}),
+    "average_pool_values": (
+        {"kernel": (3, 3), "padding": (1, 1, 1, 1), "stride": (2, 1)},
+        {"kernel": (3, 2), "padding": (2, 1, 0, 1), "counts": "all", "q": U8, "out": U8, "beyond": (2, 0), "stride": (2, 2)}),
     "mean": ({"q": U8}, {"q": I16, "acc": I24}, {"q": I32, "acc": I40}),
     "argmax": ({"q": U8}, {"q": I32}),
     "arrange": (
@@ -45,8 +78,19 @@ ROWS = {
         {"shapes": ((0, 2),), "moves": (("pad", ((1, 1), (0, 0))),)},
         {"shapes": ((),), "moves": (("reshape", (1, 1)),)}),
     "rescale": ({"acc": I48, "multiplier": "q15"}, {"out": U8}),
-    "add": tuple({"high": "none", "multiplier": form} for form in ("q15", "mantissa24", "pow2")),
+    "rescale_float32_bias": ({"acc": I48, "out": I16}, {"out": U8, "zero_point": "inside", "far": "lowest_int32"}),
+    "mul_float32": ({"a": U8, "b": I16, "out": U8}, {"quotient": "multiple", "zero_point": "inside"},
+                    {"quotient": "reciprocal_float32", "zero_point": "fused"}),
+    "add": (*({"high": "none", "multiplier": form} for form in ("q15", "mantissa24", "pow2")), {"join": "minus"}),
+    "add_weighted": ({"join": "minus"}, {"a": U8, "b": U8, "out": U8, "bits": 22}),
+    "mul": ({"a": I16, "b": I16, "out": I16}, {"a": U8, "out": I32, "high": "none"}, {"high": "none", "multiplier": "pow2"}),
+    "rescale_double": ({"acc": I48, "out": I16}, {"out": U8}),
     "table": ({"q": U8, "out": I16},),
+    "leaky_relu": ({"q": U8, "out": U8}, {"q": I16, "out": I16}, {"multiplier": "fraction8", "high": "none", "ties": "half_up"}),
+    "hard_swish": ({"q": U8, "out": U8},), "logistic_fixed": ({"q": U8, "out": U8}, {"function": "tanh", "out": U8}),
+    "softmax_gemmlowp": ({"out": I16}, {"q": U8, "out": U8}), "softmax_table": ({"q": U8, "out": U8}, {
+        "q": U8, "out": U8, "normalized": "quotient", "ties": "half_even", "store": "wrap"}),
+    "softmax_table_integer": ({"q": I8, "out": I8},),
     "clip": ({"q": I16},),
 }
 
@@ -80,7 +124,32 @@ def table_sizes(row, draw):
     return {"n": draw(st.sampled_from(SIZES)), "i": 1 << row.q.bits}
 
 
-special = {"conv2d": conv2d_sizes, "arrange": arrange_sizes, "table": table_sizes}
+def thrown_sizes(row, draw):
+    size, few = st.sampled_from((1, 2, 3, 5)), st.sampled_from((1, 2, 3))
+    found = {"n": draw(st.sampled_from((0, 1, 2)))} | {axis: draw(few) for axis in ("d", "kh", "kw", "m")}
+    return found | {"c": found["d"] * row.groups, "m": found["m"] * row.groups, "h": draw(size), "w": draw(size)}
+
+
+def gather_sizes(row, draw):
+    return {axis: draw(st.sampled_from(SIZES[:6])) for axis in ("n", "w", "c")} | {"k": row.places}
+
+
+def pool_sizes(row, draw):
+    (kh, kw), (dy, dx), (top, left, bottom, right) = row.kernel, row.dilation, row.padding
+    least = max(top, bottom, 1 + dy * (kh - 1) - top - bottom), max(left, right, 1 + dx * (kw - 1) - left - right)
+    return {"n": draw(st.sampled_from((0, 1, 2))), "c": draw(st.sampled_from((1, 2, 9, 18))), "p": kh * kw,
+            "h": least[0] + draw(st.sampled_from((0, 1, 2, 4))), "w": least[1] + draw(st.sampled_from((0, 1, 3)))}
+
+
+def entries_sizes(count):
+    """Operands n (and c) beside a table of `count` entries i."""
+    return lambda row, draw: {axis: draw(st.sampled_from(SIZES)) for axis in ("n", "c")} | {"i": count}
+
+
+special = {"table16": entries_sizes(513), "softmax_table": entries_sizes(256), "softmax_table_integer": entries_sizes(256),
+           "conv2d": conv2d_sizes, "conv_transpose2d": thrown_sizes, "max_pool": pool_sizes, "average_pool": pool_sizes,
+           "average_pool_float32": pool_sizes, "average_pool_values": pool_sizes, "gather": gather_sizes,
+           "arrange": arrange_sizes, "table": table_sizes}
 
 
 def drawn_sizes(name, row, draw):
@@ -118,6 +187,10 @@ styles = (uniform, rails, small, magnitudes, alike)
 
 
 def floats(rng, declared, shape):
+    if declared.lo < 0:         # reals: of both signs, some of them ties of coarse scales
+        x = np.ldexp(rng.uniform(-1, 1, shape), rng.integers(-12, 16, shape))
+        x = np.where(rng.integers(0, 2, shape) == 1, np.rint(x) / 2, x)
+        return np.clip(x, declared.lo, declared.hi)
     return np.clip(np.ldexp(rng.uniform(0.5, 1, shape), rng.integers(-24, 12, shape)), declared.lo, declared.hi)
 
 

@@ -14,18 +14,21 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
 @click.option("--out", type=Place(), help="The pack's folder; default: named after model, recipe and dialect.")
 @click.option("--cases", default=16, show_default=True, help="How many images the pack records, every tensor of them.")
 @click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
+@click.option("--integer-only", is_flag=True,
+              help="Of a network that comes quantized: nothing runs in float; what the dialect lacks it borrows, or is refused.")
 @pictures
 @json_option
-def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, mean, deviation, crop, as_json):
+def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, integer_only, mean, deviation, crop, as_json):
     """Quantize a network, run it in integers, and record a golden pack.
 
     MODEL is an .onnx or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
-    images.
+    images. A network that comes quantized runs as its file says, without calibration and recipe.
     """
     from refq.cli.golden import golden
     from refq.view import summary
     how = picture(mean, deviation, crop, data, calibrate)
-    report = golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, how, bar)
+    report = golden(model, data, labels, calibrate, recipe if given("recipe") else None, dialect, out, cases, seed, how, bar,
+                    integer_only)
     if given("cases") and cases > report["cases"]:
         report["notes"].append(f"{cases} cases were asked for; there are no more images than the {report['cases']} recorded")
     tell(report, summary.golden(report), as_json)

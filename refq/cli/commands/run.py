@@ -15,18 +15,21 @@ from refq.errors import IllFormed
               help="Of a float network: int8, w8a16 or w4a8; it is calibrated on the images.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="Of a float network: tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--integer-only", is_flag=True,
+              help="Of a network that comes quantized: nothing runs in float; what the dialect lacks it borrows, or is refused.")
 @click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]),
               help="kernel: compiled and fast; spec: the formula itself, in NumPy.")
 @pictures
 @json_option
-def command(model, data, out, recipe, dialect, engine, mean, deviation, crop, as_json):
+def command(model, data, out, recipe, dialect, integer_only, engine, mean, deviation, crop, as_json):
     """Run a network or a pack's program, in integers, on images.
 
-    MODEL is a pack, an .onnx or a .safetensors file. A pack takes images, or codes of its input's own dtype.
+    MODEL is a pack, an .onnx or a .safetensors file. A pack, and a network that comes quantized, takes images, or codes of its
+    input's own dtype.
     """
     from refq.cli.running import run
     from refq.view import summary
-    if (asked := given("recipe", "dialect")) and (Path(model) / "manifest.json").exists():
+    if (asked := given("recipe", "dialect", "integer_only")) and (Path(model) / "manifest.json").exists():
         raise IllFormed(f"{' and '.join(asked)}: {model} is a pack, which has its own; leave it out")
-    report = run(model, data, out, recipe, dialect, engine, picture(mean, deviation, crop, data))
+    report = run(model, data, out, recipe, dialect, engine, picture(mean, deviation, crop, data), integer_only)
     tell(report, summary.run(report), as_json)

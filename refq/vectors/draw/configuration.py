@@ -177,7 +177,9 @@ NARROW = (None, Width(18), None, Width(24), Width(20))
 
 
 def narrowed(op, row, index):
-    """The width that an input of a rescale which rounds twice really has, or None."""
+    """The width that an input of a rescale which rounds twice really has, or whose product could leave its register; or None."""
+    if op == "rescale_preshift" and row.product.bits < 64:
+        return (NARROW[1], NARROW[4], None, NARROW[3])[index % 4]
     return NARROW[index % len(NARROW)] if getattr(row, "high", "none") != "none" and op == "rescale" else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.ints.exponential import FINEST
-from refq.vectors.draw import values
+from refq.vectors.draw import nonlinear, values
 from refq.vectors.draw.scales import FITTED
 
 
@@ -35,7 +35,7 @@ def of(op, row, found, stream, index, reach=None, zeros=()):
     elif getattr(row, "high", "none") != "none" and "zin" in made:
         made["zin"] = 0                         # a full register less a zero point would leave 32 bits
     made |= {name: made[name] * 0 for name in zeros if name in made}
-    fit = FITTED.get(op)
+    fit = FITTED.get(op) or nonlinear.FITTED.get(op)
     if fit:
         made |= fit(row, made, stream.under("scale"), index, reach)
     return {name: held(row.takes[name], made[name]) for name in row.takes if name in made}

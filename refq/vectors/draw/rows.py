@@ -7,7 +7,8 @@ from math import ceil
 
 import numpy as np
 
-from refq.vectors.draw import values
+from refq.vectors.draw import nonlinear, values
+from refq.vectors.draw.scales import BEHIND_53_BITS
 
 TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
 """Real results (in units of y, before the zero point) that a rounding is seen at."""
@@ -88,8 +89,10 @@ def repeated(stream, declared, shape, index):
     return np.ascontiguousarray(made.reshape(shape), declared.width.dtype)
 
 
-SPECIAL = {"table": every_code, "clip": every_code, "add": every_code, "add_float32": every_code, "arrange": every_code,
-           "shiftmax": close_rows, "shiftgelu": close_rows, "ilayernorm": close_rows, "argmax": repeated,
+SPECIAL = {"table": every_code, "clip": every_code, "add": every_code, "add_float32": every_code, "mul_float32": every_code,
+           "arrange": every_code,
+           **dict.fromkeys(("table16", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish"), every_code),
+           **dict.fromkeys(nonlinear.ROWS, close_rows), "shiftmax": close_rows, "shiftgelu": close_rows, "ilayernorm": close_rows, "argmax": repeated,
            "batch_matmul": rows_their_own, "matmul": rows_their_own,
            "conv2d": rows_their_own,
            "mean": sums_far_out}
@@ -139,4 +142,28 @@ def before_rescale_float32(row, shape, stream, constants):
     return registers(row, shape, stream, constants, scales.tolist(), steps)
 
 
-PLACED = {"rescale": before_rescale, "rescale_float32": before_rescale_float32}
+def before_rescale_float64(row, shape, stream, constants):
+    """As before a rescale; where a multiplier has an accumulator that only 53 bits round to a tie, some are that one."""
+    made = before_rescale(row, shape, stream, constants).reshape(-1, shape[-1])
+    for c, pair in enumerate(zip(constants["mult"].tolist(), constants["shift"].tolist())):
+        for acc, *known in BEHIND_53_BITS:
+            if pair == tuple(known) and not constants["zin"]:
+                made[c % 3::3, c] = acc * (1 - 2 * stream.integers(0, 1, len(made[c % 3::3])))
+    return made.reshape(shape)
+
+
+def before_rescale_preshift(row, shape, stream, constants):
+    """Ties behind the product, and of the shift in front of it."""
+    pre, mult, post = (constants[k].astype(object) for k in ("pre", "mult", "post"))
+    zeros = [(int(m) & -int(m)).bit_length() - 1 for m in mult]
+    alone = [1 << s - 1 - z + max(p, 0) if m and s - 1 >= z else 0 for p, m, s, z in zip(pre, mult, post, zeros)]
+    made = registers(row, shape, stream, constants, [float(m) * 2.0 ** -(p + s) for p, m, s in zip(pre, mult, post)], alone)
+    for c, p in enumerate(pre):
+        if p > 0:
+            tied = (made[..., c] >> p << p) + (1 << p - 1) + constants["zin"] + stream.integers(-1, 1, shape[:-1])
+            made[..., c] = np.where(stream.integers(0, 2, shape[:-1]) == 0, row.acc.clip(tied), made[..., c])
+    return made
+
+
+PLACED = {"rescale": before_rescale, "rescale_float32": before_rescale_float32, "rescale_float64": before_rescale_float64,
+          "rescale_preshift": before_rescale_preshift}

@@ -71,8 +71,51 @@ def of_rescale(row, made, stream, index, reach):
     pairs = [pair(kind, high / max(int(r), 1), takes["mult"], takes["shift"], least, stream)
              for kind, r in zip(order(stream, len(top), index), top)]
     most = reach.most + abs(int(made["zin"])) if reach else row.acc.hi + 1 + abs(int(made["zin"]))
-    shifts = [min(max(s, 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
+    # what is stored by its low bits is defined however large; a row of shifts alone may shift by less than 2
+    shifts = [s if row.store == "wrap" else
+              min(max(s, 0 if row.multiplier == "pow2" else 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
     return {"mult": [m for m, _ in pairs], "shift": shifts}
+
+
+BEHIND_53_BITS = ((1065657421, 1504499885, 55), (1629171101, 1293715942, 55), (814367347, 1647994230, 54),
+                  (578780171, 2007547532, 54), (425655121, 2126659543, 53), (216146740, 1718957081, 52))
+"""Accumulator, multiplier and shift whose product lies less than half a last place of float64 above a tie with an even code
+below it: rounded to 53 bits it is that tie. (Products of a tie and a little more, taken apart into two factors of 31 bits.)"""
+
+
+def of_rescale_float64(row, made, stream, index, reach):
+    """As `of_rescale`; channels of full registers take one of the multipliers above in turn."""
+    top = reach.seen if reach else np.full(len(made["mult"]), row.acc.hi)
+    takes, high = row.takes, row.gives["y"].hi
+    pairs = [pair(kind, high / max(int(r), 1), takes["mult"], takes["shift"], 0, stream)
+             for kind, r in zip(order(stream, len(top), index), top)]
+    if reach is None and row.acc.bits > 31 and not made["zin"]:
+        for i in range(index % 2, len(pairs), 3):
+            pairs[i] = BEHIND_53_BITS[i // 3 % len(BEHIND_53_BITS)][1:]
+    return {"mult": [m for m, _ in pairs], "shift": [s for _, s in pairs]}
+
+
+def of_rescale_preshift(row, made, stream, index, reach):
+    """Triples as targets make them: all in front, all behind, both; and left shifts. No product leaves its register where the
+    main operand is known to stay within `reach`; where it is not, only the largest codes' do."""
+    takes, found = row.takes, []
+    top = reach.seen if reach else np.full(len(made["mult"]), row.acc.hi >> 8)
+    for i, (kind, r) in enumerate(zip(order(stream, len(top), index), top)):
+        bits = min((1, 8, 9, 15, 9, 12)[(i + index) % 6], takes["mult"].hi.bit_length())
+        mult = 1 << bits - 1 if kind in ("dense", "tie") else mantissa("whole", bits, stream) if bits > 1 else 1
+        raised = bits - exponent(kind if kind != "huge" else "over", row.out.hi / max(int(r), 1), stream)
+        pre = (0, stream.integer(0, 12), -stream.integer(1, 8), stream.integer(1, 4))[(i + index // 2) % 4]
+        pre = min(max(pre, takes["pre"].lo), takes["pre"].hi)
+        if takes["post"].lo == takes["post"].hi:            # the shift behind is given: all others are in front
+            pre = min(max(raised - takes["post"].lo, takes["pre"].lo), takes["pre"].hi)
+        post = min(max(raised - pre, takes["post"].lo), takes["post"].hi)
+        if kind == "unit":
+            mult, post = 1 + index % 2, max(index % 2, takes["post"].lo)
+        most = (2 * int(r) + 2 * abs(int(made["zin"])) >> max(pre, 0)) << max(-pre, 0)
+        while mult > 1 and min(most, row.middle.hi) * mult >> row.product.bits - 1:
+            mult >>= 1
+        found.append((pre, mult, post))
+    return {"pre": [p for p, _, _ in found], "mult": [m for _, m, _ in found], "post": [s for _, _, s in found]}
 
 
 def single(kind, ratio, stream):
@@ -138,4 +181,33 @@ def of_add_float32(row, made, stream, index, reach):
     return {name: single(kind, 2.0 ** -3, stream) for name, kind in zip(("sa", "sb", "so"), kinds[index % len(kinds)])}
 
 
-FITTED = {"rescale": of_rescale, "rescale_float32": of_rescale_float32, "add": of_add, "add_float32": of_add_float32}
+BIASED = ((None, None), ("dense", "dense"), ("whole", "odd"), ("carry", None), (None, "whole"))
+"""Kinds of the first and the second scale, None: 1; in every other configuration a bias is multiplied by its own unit."""
+
+
+def of_rescale_float32_bias(row, made, stream, index, reach):
+    """Every other channel has no bias, so that its ties stay where they are; the others one in whole or half accumulators."""
+    first, second = (np.float32(1) if kind is None else single(kind, 1, stream) for kind in BIASED[index % len(BIASED)])
+    top = reach.seen if reach else np.full(len(made["last"]), row.acc.hi)
+    last = [single(kind, row.out.hi / max(int(r), 1), stream) / np.float32(first * second)
+            for kind, r in zip(order(stream, len(top), index), top)]
+    unit = single("whole", 2.0 ** -3, stream) if index % 2 else np.float32(1)
+    bias = stream.integers(-999, 999, len(top)) * np.float32(0.5) * np.float32(first * second) / unit
+    bias[index % 3 == 0::2] = 0
+    limits = row.takes
+    return {"first": first, "second": np.full(len(top), second), "bias": np.clip(bias, limits["bias"].lo, limits["bias"].hi),
+            "unit": unit, "last": np.clip(last, limits["last"].lo, limits["last"].hi)}
+
+
+def of_mul_float32(row, made, stream, index, reach):
+    kinds = (("unit", "unit", "dense"), ("dense", "dense", "dense"), ("whole", "whole", "whole"), ("odd", "dense", "odd"),
+             ("unit", "unit", "whole"), ("carry", "odd", "whole"), ("unit", "dense", "huge"), ("huge", "huge", "dense"))
+    found = {name: single(kind, 2.0 ** -3, stream) for name, kind in zip(("sa", "sb", "so"), kinds[index % len(kinds)])}
+    # a product of 8-bit codes has 14 bits and more, of which the result holds 7
+    wide = np.float32(2.0 ** (row.a.bits + row.b.bits - row.out.bits - 2))
+    found["so"] = found["so"] / wide if row.quotient == "multiple" else found["so"] * wide
+    return {name: np.clip(s, row.takes[name].lo, row.takes[name].hi) for name, s in found.items()}
+
+
+FITTED = {"rescale_float32_bias": of_rescale_float32_bias, "mul_float32": of_mul_float32, "rescale": of_rescale, "rescale_float64": of_rescale_float64, "rescale_preshift": of_rescale_preshift,
+          "rescale_float32": of_rescale_float32, "add": of_add, "add_float32": of_add_float32}

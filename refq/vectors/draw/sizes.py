@@ -7,6 +7,7 @@ repeat what only a tail, a last row or a last channel shows.
 from dataclasses import replace
 
 from refq.errors import IllFormed
+from refq.vectors.draw import nonlinear
 
 CASES = 3
 """Odd, so that cases times rows is no multiple of a tile."""
@@ -36,7 +37,7 @@ LONG = ({"rows": 9, "c": 33}, {"rows": 1, "c": 47}, {"rows": 9, "c": 3}, {"rows"
 """Where one result is made of a whole row."""
 
 BY_OP = {"matmul": PRODUCTS, "batch_matmul": PAIRED, "conv2d": WINDOWS, "mean": SUMS, "shiftmax": LONG, "shiftgelu": LONG,
-         "ilayernorm": LONG, "argmax": LONG}
+         "ilayernorm": LONG, "argmax": LONG} | dict.fromkeys(nonlinear.ROWS, LONG)
 
 GEOMETRIES = ({"padding": (1, 0, 2, 1), "stride": (2, 1)}, {}, {"padding": (1, 1, 1, 1), "groups": 3, "dilation": (2, 1)},
               {"padding": (1, 1, 1, 1)}, {"stride": (2, 2), "padding": (0, 1, 1, 0)})
@@ -65,6 +66,8 @@ def of(op, row, index, shape):
         row, found = replace(row, **pick(MOVES, index)), {"rows": 1}
     if hasattr(row, "q") and op == "table":
         found["i"] = 1 << row.q.bits
+    if op in nonlinear.ENTRIES:
+        found["i"] = nonlinear.ENTRIES[op]
     shape = {"rows" if axis == "n" else axis: size for axis, size in (shape or {}).items()}
     if strange := [axis for axis in shape if axis not in found]:
         known = ["n" if axis == "rows" else axis for axis in found if axis != "i"]

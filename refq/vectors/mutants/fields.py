@@ -23,7 +23,7 @@ def mutants(step):
         if name not in built:
             old, new = value(step.row, name), value(row, name)
             yield "field", f"{name}={said(new)}", phrases.field(name, said(old), said(new)), True, with_row(row)
-    if PAIRS[0][0] in step.row.takes or PAIRS[1][0] in step.row.takes:
+    if hasattr(step.row, "multiplier") and any(mult in step.row.takes for mult, _ in PAIRS):
         for form in forms:
             if form != step.row.multiplier:
                 yield "field", f"multiplier={form}", phrases.multiplier[form], True, encoded(form)

@@ -123,8 +123,8 @@ class Interval:
 
     def astype(self, kind, **how):
         if np.dtype(kind).kind == "f":
-            return Interval(np.float32(self.lo), np.float32(self.hi))
-        return self
+            return Interval(np.dtype(kind).type(self.lo), np.dtype(kind).type(self.hi))
+        return Interval(int(self.lo), int(self.hi)) if isinstance(self.lo, np.floating) else self
 
     def max(self, **how):
         return Interval(self.lo, self.hi, largest_of=self)
@@ -174,7 +174,7 @@ def of(value):
     if isinstance(value, Interval):
         return value
     array = np.asarray(value)
-    convert = np.float32 if array.dtype.kind == "f" else int
+    convert = array.dtype.type if array.dtype.kind == "f" else int
     return Interval(convert(array.min()), convert(array.max())) if array.size else Interval(0, 0)
 
 

@@ -46,6 +46,8 @@ def proof(domain, mutant):
         how = captured(mutant, domain.step)
     except (ValueError, IndexError, TypeError, KeyError):
         return None
+    if said := fixed(domain, how, mutant):
+        return said
     if domain.step.op == "conv2d" and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
         return "images and filters have no longer as many channels: where it would change something it cannot run"
     if mutant.kind in ("term", "geometry"):         # what they do to the sum does not show in how they call the run
@@ -59,6 +61,16 @@ def proof(domain, mutant):
     if isinstance(how["at"], Altered):
         return site_idle(domain, how["at"]) or enumerated(domain, mutant)
     return row_alike(domain, how["row"]) or enumerated(domain, mutant)
+
+
+def fixed(domain, how, mutant):
+    """Operands that are one number under this row, which the mutant moves about or reads otherwise and leaves as they are."""
+    still = [k for k, d in domain.row.takes.items() if d.names and d.width.dtype.kind != "f" and d.lo == d.hi]
+    named = [k for k in still if re.search(rf"\b{k}(\b|_)", mutant.name)]
+    if not named or mutant.kind not in ("slip", "storage") or how["row"] != domain.row or how["at"] is not unwatched:
+        return None
+    same = all(np.array_equal(v, how["given"][k]) for k, v in how["operands"].items())
+    return f"under this row {' and '.join(named)} is always {domain.row.takes[named[0]].lo}" if same else None
 
 
 def without_zero_point(domain, mutant):

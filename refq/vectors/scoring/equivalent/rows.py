@@ -7,6 +7,8 @@ from refq import ops
 from refq.ints import rounding
 from refq.ints.accumulate import Accumulate
 from refq.ints.sites import unwatched
+from refq.ints.width import Width
+from refq.machine.linear import rule_of
 from refq.vectors.mutants.smallest import smallest
 from refq.vectors.scoring.equivalent.sites import held_alike, word_idle
 
@@ -74,7 +76,8 @@ def row_alike(domain, other):
         return joins_alike(domain, other.accumulate)
     if differ == ["zero_point"] and row.ties in COMMUTE and not domain.free:
         return f"{row.ties} commutes with adding an integer, and the sum stays within 64 bits" if room_inside(domain) else None
-    if len(differ) == 1 and all(getattr(r, differ[0]) in (*rounding.names, "wrap", "saturate") for r in (row, other)):
+    words = (*rounding.names, "wrap", "saturate", "clip")
+    if len(differ) == 1 and all(isinstance(v, Width) or v in words for v in (getattr(r, differ[0]) for r in (row, other))):
         return traces_alike(domain, other)
     return None
 
@@ -88,7 +91,7 @@ def room_inside(domain):
 def joins_alike(domain, rule):
     """Do products join alike where nothing is lost on the way?"""
     total = domain.sums()
-    if isinstance(rule, Accumulate) and total.inside(rule.width) and total.inside(rule.result):
+    if isinstance(rule, Accumulate) and rule.products == rule_of(domain.row).products and total.inside(rule.width) and total.inside(rule.result):
         return f"every sum of some of the products stays within {total}, which {rule.width} holds: their order is free"
     return None
 
@@ -105,4 +108,8 @@ def traces_alike(domain, other):
             if not idle:
                 return None
             said.append(idle)
+        elif site[5] != turned[5]:
+            if not all(site[3].inside(width) for width in (site[5], turned[5])):
+                return None
+            said.append(f"what enters {site[0]} stays within {site[3]}, which both {site[5]} and {turned[5]} hold")
     return "; ".join(dict.fromkeys(said)) or None

@@ -45,6 +45,8 @@ def instead_idle(op, site, instead):
     name, _, _, x, by, _, _ = site
     if instead.__name__ == "unshifted":
         return f"{name} is never shifted by 0" if by.lo > 0 else None
+    if by is not None and by.hi <= 0:
+        return f"{name} is shifted by 0"
     bits = getclosurevars(instead).nonlocals.get("bits", 0)
     if name in EVEN.get(op, ()) and 0 <= x.lo and x.hi < 1 << bits:
         return f"{name} halves an even number without a sign, {x}, exactly"
@@ -101,6 +103,8 @@ def change_idle(domain, site, change, result):
         return f"{name} stays within {out}" if (cut.lo, cut.hi) == (out.lo, out.hi) else None
     if out.inside(narrow):
         return f"{name} stays within {out}, which {narrow} holds"
+    if kind == "wrap" and getattr(domain.row, "store", "clip") == "wrap" and narrow.bits >= domain.row.out.bits:
+        return f"of {name} only the low {domain.row.out.bits} bits are stored"
     if result is not None and all(drowned(domain, reach, name, narrow, kind) for reach in domain.pieces()):
         return f"what {narrow} makes of {name} beyond its ends is clipped to the same rail"
     return None
@@ -129,4 +133,6 @@ def behind(op, name):
     """The site through which all goes that `name` is read for, where it is not the result."""
     if op in ("shiftmax", "shiftgelu"):
         return "total" if name.startswith("rest") else "sigmoid"
+    if op == "rescale_preshift" and name == "narrow":
+        return "middle"
     return None

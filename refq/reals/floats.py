@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from refq.errors import Unsupported
 from refq.ints.jit import jit
+from refq.reals.windows import average_pool, conv, conv_transpose, max_pool
 
 
 @jit(nogil=True)
@@ -62,46 +62,6 @@ def gemm(xp, a, x, y, c=None):
     x, y = (swap_last(xp, x) if a.get("transA") else x), (swap_last(xp, y) if a.get("transB") else y)
     product = a.get("alpha", 1.0) * xp.matmul(x, y)
     return product if c is None else product + a.get("beta", 1.0) * c
-
-
-def conv_padding(a, size, kernel):
-    """(begins, ends) of a Conv, in pixels, from its `pads` or `auto_pad`, for an image of `size`."""
-    rank, word = len(size), a.get("auto_pad", "NOTSET")
-    if word == "NOTSET":
-        pads = tuple(a.get("pads", (0,) * 2 * rank))
-        return pads[:rank], pads[rank:]
-    if word == "VALID":
-        return (0,) * rank, (0,) * rank
-    strides, dilations = a.get("strides", (1,) * rank), a.get("dilations", (1,) * rank)
-    total = [max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-             for n, k, s, d in zip(size, kernel, strides, dilations)]
-    small, large = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
-    return (small, large) if word == "SAME_UPPER" else (large, small)
-
-
-def conv_size(a, size, kernel):
-    """The size of a Conv's result, for an image of `size`."""
-    begins, ends = conv_padding(a, size, kernel)
-    rank = len(size)
-    strides, dilations = a.get("strides", (1,) * rank), a.get("dilations", (1,) * rank)
-    return tuple((n + b + e - (k - 1) * d - 1) // s + 1
-                 for n, b, e, k, d, s in zip(size, begins, ends, kernel, dilations, strides))
-
-
-def conv(xp, a, x, weight, bias=None):
-    if x.ndim != 4:
-        raise Unsupported(f"A convolution over {x.ndim - 2} spatial axes is not supported, only over two.")
-    (m, d, kh, kw), groups = weight.shape, a.get("group", 1)
-    (top, left), (bottom, right) = conv_padding(a, x.shape[2:], (kh, kw))
-    (sh, sw), (dh, dw) = a.get("strides", (1, 1)), a.get("dilations", (1, 1))
-    oh, ow = conv_size(a, x.shape[2:], (kh, kw))
-    x = xp.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    taps = xp.stack([x[:, :, i * dh:i * dh + (oh - 1) * sh + 1:sh, j * dw:j * dw + (ow - 1) * sw + 1:sw]
-                     for i in range(kh) for j in range(kw)], axis=2)
-    taps = xp.reshape(taps, (x.shape[0], groups, d * kh * kw, oh * ow))
-    result = xp.matmul(xp.reshape(weight, (groups, m // groups, d * kh * kw)), taps)
-    result = xp.reshape(result, (x.shape[0], m, oh, ow))
-    return result if bias is None else result + xp.reshape(bias, (1, m, 1, 1))
 
 
 def softmax(xp, a, x):
@@ -262,6 +222,7 @@ table = {
     "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": transpose,
     "Slice": slices, "Split": split, "Gather": gather, "Concat": lambda xp, a, *x: xp.concat(x, axis=a["axis"]),
     "Pad": pad, "Expand": lambda xp, a, x, shape: x * xp.ones(ints(shape), dtype=x.dtype),
+    "AveragePool": average_pool, "MaxPool": max_pool, "ConvTranspose": conv_transpose, "Requantize": lambda xp, a, x: x,
     "ReduceMean": reduce_mean, "GlobalAveragePool":
         lambda xp, a, x: xp.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
     "ArgMax": argmax, "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x,

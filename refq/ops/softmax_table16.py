@@ -1,0 +1,146 @@
+"""softmax_table16: softmax of a row of 16-bit codes by two interpolated tables.
+
+    d = q - max q,  e = E(sat(round(d * mult / 2**shift) + 32767)),  S = sum of e,  h = leading zeros of S in 32 bits
+    y = clip(round(e * R(sat((S << h - 1) + 2**13 >> 14) - 98304) / 2**(31 - h)), 0, 32767)
+
+units    q counts s; the argument of E counts 10 / 65535 from -10 to 0; e is Q0.15, S is Q16.15; the argument of R counts
+         1 / 65535 from 0 to 1; y counts 2**-15 from 0
+R1       the largest code of the row is taken off, so a zero point plays no part
+R2       rescaled as in rescale, and what lies below -10 is taken for -10
+R3       E and R are tables of 513 entries of exp(x) and 1 / (1 + x), read with one rounding, half up (refq.ints.interpolated)
+R4       S without its leading zeros, half up, is 1 + x of R
+R5       one product an element, rounded by `ties` of the last shift, then clipped: a share of 1 is 32767
+error    |y / 2**15 - softmax| <= 2**-13 + C * e**-10 / S for rows of C codes: beyond 10 below the largest no exp gets smaller
+source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/softmax.h, SoftmaxInt16, commit 90b983c2
+"""
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints import functions, interpolated, multiplier, rounding
+from refq.ints.bits import clz32
+from refq.ints.jit import jit
+from refq.ints.operand import never_empty
+from refq.ints.row import Row as Base
+from refq.ints.row import choice, decided
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
+from refq.ints.width import I8, I16, I32, I64, Width
+
+LONGEST = 65536
+"""The longest row whose sum has 31 bits."""
+
+
+@cache
+def tables():
+    """E and R."""
+    return (interpolated.entries(functions.exp, 10 / 65535, 32767, 2 / 65535, 0),
+            interpolated.entries(lambda x: 1 / (1 + Decimal(x)), 1 / 65535, -32768, 2 / 65535, 0))
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    high: str = choice("half_up", "none", *rounding.names)
+    ties: str = choice("half_away", *rounding.names)
+    last: str = choice("half_up", *rounding.names)
+    q: Width = decided(I16)
+    out: Width = I16
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.q.bits > 16 or self.out != I16:
+            raise IllFormed(f"softmax_table16: {self.q} to {self.out}; defined for codes of up to 16 bits, and results of i16")
+
+    @property
+    def takes(self):
+        return {"q": self.q("n [c]"), "mult": I64("", 0, I32.hi), "shift": I8("", 0, 62)}
+
+    @property
+    def gives(self):
+        return {"y": self.out("n c", 0)}
+
+    def sizes(self, found):
+        if found["c"] > LONGEST:
+            raise IllFormed(f"softmax_table16: rows of {found['c']} codes; their sum fits 32 bits up to {LONGEST}")
+        return never_empty("c", found, "softmax_table16")
+
+
+def build(row, scale, zero):
+    """The constants of a step: `scale` of q (float64, rounded to float32); `zero`, its zero point, plays no part."""
+    mult, shift = multiplier.pair(float(np.float32(scale)) / (10.0 / 65535.0), "q31")
+    return {"mult": mult, "shift": shift}
+
+
+def holds(row, scale, count):
+    """Does the sum of a row of `count` codes fit its register?"""
+    return count <= LONGEST
+
+
+def result(row, scale):
+    """The scale of y."""
+    return 2.0 ** -15
+
+
+def spec(q, mult, shift, row, at=unwatched):
+    e_table, r_table = tables()
+    q = q.astype(np.int64)
+    d = at("d", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))                           # R1
+    scaled = multiplier.scaled(at, d, mult, shift, row.high, row.ties, "wrap")                     # R2
+    e = at("e", interpolated.rounded(e_table, at.clip("argument", scaled + 32767, I16)), I16)      # R2 R3
+    total = at("total", e.sum(axis=1, keepdims=True), I32)                                         # R3
+    zeros = at("zeros", clz32(total), I8)                                                          # R4
+    x = at.shift("x", "half_up", (total << zeros) >> 1, 14, I32) - 98304                           # R4
+    factor = at("factor", interpolated.rounded(r_table, at.clip("x_held", x, I16)), I16)           # R3
+    share = at.shift("share", row.last, at("product", e * factor, I64), 31 - zeros, I32)           # R5
+    return at("y", np.clip(share, 0, row.out.hi), row.out)                                         # R5
+
+
+@cache
+def kernel(row):
+    (e_table, r_table), read, hi = tables(), interpolated.rounded, row.out.hi
+    scaled, last = multiplier.scaler(row.high, row.ties, "wrap"), rounding.word(row.last)
+
+    @jit(nogil=True)
+    def softmax_table16(q, mult, shift, y):
+        e = np.empty(q.shape[1], np.int64)
+        for r in range(q.shape[0]):
+            largest, total = np.int64(q[r].max()), 0                                               # R1
+            for c in range(q.shape[1]):
+                argument = scaled(np.int64(q[r, c]) - largest, mult, shift) + 32767                # R1 R2
+                e[c] = read(e_table, min(max(argument, -32768), 32767))                            # R2 R3
+                total += e[c]                                                                      # R3
+            zeros = clz32(total)                                                                   # R4
+            x = ((((total << zeros) >> 1) + 8192) >> 14) - 98304                                   # R4
+            factor, down = read(r_table, min(max(x, -32768), 32767)), 31 - zeros                   # R3
+            for c in range(q.shape[1]):
+                y[r, c] = min(max(last(e[c] * factor, down), 0), hi)                               # R5
+
+    return softmax_table16
+
+
+def real(q, s):
+    """softmax of the real row: q (n c) codes of scale s; float64."""
+    e = np.exp((q - q.max(axis=1, keepdims=True)) * s)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def shift_off_by_one(run, operands, row):
+    """The argument is halved once more."""
+    return run({**operands, "shift": min(operands["shift"] + 1, 62)})
+
+
+slips = (shift_off_by_one, channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
+
+
+def r1_zero_point_plays_no_part(q, mult, shift, row):
+    """Adding a constant to a whole row changes nothing."""
+    q = q.astype(np.int64)
+    return spec(q + row.q.hi - q.max(axis=1, keepdims=True), mult, shift, row) == spec(q, mult, shift, row)
+
+
+def r5_alike_codes_have_alike_shares(q, mult, shift, row):
+    y = spec(np.zeros_like(q), mult, shift, row)
+    return y == y[:, :1]

@@ -1,0 +1,136 @@
+"""softmax_table_integer: softmax of a row of 8-bit codes by a table of 256 integers and a division an element.
+
+    e = t[max q - q],  S = sum of e,  y = min(round(e * 2**b / S), 2**b - 1), b the bits of y
+
+units    q counts s; t[i] counts t[0] * e**(-i * s); y counts 2**-b from its lowest code
+R1       the largest code of the row is taken off, so a zero point plays no part; what is left is the index
+R2       S has 32 bits without a sign: entries are at most 2**23 - 1, and so small that a row of C codes does not leave them
+R3       divided exactly, ties as the row says
+R4       a share of 1 gives the largest code
+error    |(y - lowest) / 2**b - softmax| <= 2**-(b+1) + 2**-b * (share of 1) + (C + 1) / (2 * t[0]) for rows of C codes
+source   pytorch/QNNPACK src/softargmax.c and src/u8lut32norm/scalar.c, commit 7d2a4e9
+"""
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
+
+import numpy as np
+
+from refq.errors import IllFormed
+from refq.ints import functions, rounding
+from refq.ints.jit import jit
+from refq.ints.operand import never_empty
+from refq.ints.row import Row as Base
+from refq.ints.row import choice, decided
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
+from refq.ints.width import I64, U8, U32, Width
+
+LARGEST, LONGEST = (1 << 23) - 1, 1 << 24
+"""Of an entry, and of a row."""
+
+
+@dataclass(frozen=True)
+class Row(Base):
+    ties: str = choice("half_up", *rounding.names)
+    q: Width = decided(U8)
+    out: Width = U8
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.q.bits > 8 or self.out.bits != 8:
+            raise IllFormed(f"softmax_table_integer: {self.q} to {self.out}; defined for codes of up to 8 bits, and results of 8")
+
+    @property
+    def takes(self):
+        return {"q": self.q("n [c]"), "t": U32("i", 0, LARGEST)}
+
+    @property
+    def gives(self):
+        return {"y": self.out("n c")}
+
+    def sizes(self, found):
+        if found["i"] != 256 or found["c"] > LONGEST:
+            raise IllFormed(f"softmax_table_integer: t has {found['i']} entries, a row {found['c']} codes; 256 entries and rows "
+                            f"of up to {LONGEST} are defined")
+        return never_empty("c", found, "softmax_table_integer")
+
+
+def build(row, scale, count):
+    """The table for codes of `scale` (float64, means what it is) in rows of `count`."""
+    top = Decimal(min(U32.hi // count, LARGEST)) if count * LARGEST <= U32.hi else Decimal(U32.hi) / count
+    with localcontext(prec=functions.DIGITS):
+        made = [int((min(top, Decimal(LARGEST)) * functions.exp(-i * Decimal(float(scale)))).to_integral_value())
+                for i in range(256)]
+    return {"t": made}
+
+
+def holds(row, scale, count):
+    """Does the sum of a row of `count` codes fit its register?"""
+    return count <= LONGEST
+
+
+def result(row, scale):
+    """The scale of y; its zero point is the lowest code."""
+    return 2.0 ** -row.out.bits
+
+
+def zero(row):
+    """The zero point of y."""
+    return row.out.lo
+
+
+def admit(t):
+    if not t[0]:
+        raise IllFormed("softmax_table_integer: the largest code's exponential is 0; it is at least 1")
+
+
+def spec(q, t, row, at=unwatched):
+    admit(t)
+    q = q.astype(np.int64)
+    e = at("e", t.astype(np.int64)[at("d", q.max(axis=1, keepdims=True) - q, Width(9))], U32)      # R1
+    total = at("total", e.sum(axis=1, keepdims=True), I64)                                         # R2
+    scaled = at.divide("scaled", row.ties, e << row.out.bits, total, I64)                          # R3
+    return at("y", np.minimum(scaled, (1 << row.out.bits) - 1) + row.out.lo, row.out)              # R4
+
+
+@cache
+def kernel(row):
+    divided, bits, lo = rounding.divide(row.ties), row.out.bits, row.out.lo
+    most = (1 << bits) - 1
+
+    @jit(nogil=True, error_model="numpy")
+    def shares(q, t, y):
+        for r in range(q.shape[0]):
+            largest, total = np.int64(q[r].max()), 0                                               # R1
+            for c in range(q.shape[1]):
+                total += np.int64(t[largest - q[r, c]])                                            # R2
+            for c in range(q.shape[1]):
+                e = np.int64(t[largest - q[r, c]])                                                 # R1
+                y[r, c] = min(divided(e << bits, total), most) + lo                                # R3 R4
+
+    def softmax_table_integer(q, t, y):
+        admit(t)
+        shares(q, t, y)
+
+    return softmax_table_integer
+
+
+def real(q, s):
+    """softmax of the real row: q (n c) codes of scale s; float64."""
+    e = np.exp((q - q.max(axis=1, keepdims=True)) * s)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+slips = (channels_shifted("t", 1), channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
+
+
+def r1_zero_point_plays_no_part(q, t, row):
+    """Adding a constant to a whole row changes nothing."""
+    q = q.astype(np.int64)
+    return spec(q + row.q.hi - q.max(axis=1, keepdims=True), t, row) == spec(q, t, row)
+
+
+def r3_alike_codes_have_alike_shares(q, t, row):
+    y = spec(np.zeros_like(q), t, row)
+    return y == y[:, :1]

@@ -1,0 +1,1 @@
+"""Reals: what the operations of a float graph compute, in float64."""

@@ -1,0 +1,285 @@
+"""Campaigns of PyTorch's quantized operators, for each of its quantized engines: `campaigns(engine, ...)`.
+
+Codes are wrapped as quantized tensors, so that nothing is quantized on the way. Scales are powers of two half the time, so that
+results tie, and of 24 bits otherwise; the scale of an output is chosen so that some of it saturates, now and then any scale.
+"""
+import warnings
+
+import numpy as np
+
+from refq.ints.width import I8, I32, U8
+from tools.engines.campaign import Compared, play
+from tools.engines.qlinear_models import F, drawn, hard, named, scale, zeros
+
+COUNT = 60_000
+
+
+def torch(engine="x86"):
+    """The module, with that quantized engine; raises ImportError where this build has none."""
+    import torch
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+    warnings.filterwarnings("ignore", message=".*quantiz.*")
+    if engine not in torch.backends.quantized.supported_engines:
+        raise ImportError(f"torch {torch.__version__} has no quantized engine {engine}")
+    torch.backends.quantized.engine = engine
+    return torch
+
+
+def version(engine):
+    return torch(engine).__version__.split("+")[0]
+
+
+def tensor(t, codes, scale, zero):
+    """Codes as a quantized tensor: per tensor, or per channel of the first axis where `scale` is an array."""
+    codes = t.from_numpy(np.ascontiguousarray(codes))
+    if np.ndim(scale):
+        zero = np.broadcast_to(zero, scale.shape).astype(np.int64)
+        return t._make_per_channel_quantized_tensor(codes, t.from_numpy(scale.astype(np.float64)), t.from_numpy(zero.copy()), 0)
+    return t._make_per_tensor_quantized_tensor(codes, float(scale), int(zero))
+
+
+def codes_of(quantized):
+    return quantized.int_repr().numpy()
+
+
+def stretched(rng, real, least, even):
+    """A scale of the output, at least `least`, under which some of the reals saturate."""
+    spread = max(float(np.std(real)) / rng.choice([60, 90, 120, 200]), least)
+    return F(2.0 ** np.round(np.log2(spread)) if even else spread)
+
+
+def hardness(real, codes, width, floor=None):
+    """How many codes are ties or saturated; `floor`: the zero point that a ReLU clips at."""
+    clipped = 0 if floor is None else int(((codes == floor) & (real < 0) & (codes != width.lo) & (codes != width.hi)).sum())
+    return hard(real, codes, width) + clipped
+
+
+class Weighted:
+    """Scales, zero points and a float32 bias of a product of activations and weights; `zw` is 0 where weights are symmetric."""
+
+    def __init__(self, rng, channels, per_channel, symmetric):
+        self.even = bool(rng.integers(0, 2))
+        self.sx = scale(rng, self.even)
+        self.sw = scale(rng, self.even, (channels,) if per_channel else ())
+        if per_channel:         # near each other, so that one output scale suits them
+            self.sw = np.maximum(self.sw, self.sw.max() * F(2.0 ** -5))
+        self.zx = zeros(rng, U8)
+        self.zw = zeros(rng, I8, self.sw.shape) * np.int8(not symmetric)
+        self.zy = int(zeros(rng, U8))
+        self.biased, self.per_channel, self.channels = bool(rng.integers(0, 4)), per_channel, channels
+
+    def output(self, rng, acc):
+        """Draws the output's scale and the bias, now that the sums are known."""
+        self.sy = stretched(rng, acc * self.product, float(self.product.min()), self.even) if rng.integers(0, 8) else scale(rng, self.even)
+        halves = rng.integers(-40, 40, self.channels) / 2
+        where = (self.product.max() * acc.std() / 20) if rng.integers(0, 2) else self.product       # in reals, or near ties
+        self.bias = ((rng.normal(size=self.channels) if rng.integers(0, 2) else halves) * where).astype(F) * self.biased
+
+    @property
+    def product(self):
+        return np.asarray(self.sx.astype(np.float64) * self.sw)
+
+    def real(self, acc):
+        return (acc * self.product + self.bias) / self.sy.astype(np.float64)
+
+    def __str__(self):
+        return (f"sx {self.sx!r}, zx {self.zx}, sw {np.ravel(self.sw)[:3]}, zw {np.ravel(self.zw)[:3]}, sy {self.sy!r}, zy {self.zy}, "
+                f"bias {self.bias[:3]}")
+
+
+def bias_in_codes(given):
+    """A float bias as int32 codes of s_x*s_w, by the reciprocal: QNNPACK's."""
+    unit = (given.sx * given.sw).astype(F)
+    return np.clip(np.rint((given.bias * (F(1) / unit)).astype(F).astype(np.float64)), I32.lo, I32.hi).astype(np.int32)
+
+
+def finished(dialect, role, acc, given):
+    """Codes of an accumulator that has no bias yet: by a role that takes a float one, or after it is added as codes."""
+    factors = [np.full(given.channels, given.sx), np.broadcast_to(given.sw, given.channels)]
+    if role != "rescale":
+        return play(dialect, role, {"acc": I32, "out": U8, "weights": "channel" if given.per_channel else "tensor"}, {"acc": acc},
+                    factors=factors, unit=given.sy, zin=0, zp=given.zy, bias=given.bias)
+    return play(dialect, role, {"acc": I32, "out": U8}, {"acc": acc + bias_in_codes(given)}, factors=factors, unit=given.sy, zin=0,
+                zp=given.zy)
+
+
+def rectified(dialect, codes, zero, width=U8):
+    """ReLU: a clip at the zero point."""
+    return play(dialect, "clip", {"q": width}, {"q": codes.ravel()}, lo=zero, hi=width.hi).reshape(codes.shape)
+
+
+def linear(engine, dialect, role, per_channel, symmetric, relu, rng):
+    """quantized::linear and linear_relu."""
+    t, n, k = torch(engine), int(rng.choice([1, 3, 40, 129, 600])), int(rng.choice([1, 2, 5, 16, 33, 64, 131, 300]))
+    m = int(np.clip(COUNT // n, 1, 1200)) + int(rng.integers(0, 9))
+    n = max(n, COUNT // m)
+    given = Weighted(rng, m, per_channel, symmetric)
+    x, w = drawn(rng, U8, (n, k)), drawn(rng, I8, (m, k))
+    acc = play(dialect, "matmul", {"x": U8, "w": I8, "acc": I32}, {"x": x}, w=w, bias=None, zx=given.zx, zw=given.zw)
+    given.output(rng, acc)
+    bias = t.from_numpy(given.bias) if given.biased else None
+    packed = t.ops.quantized.linear_prepack(tensor(t, w, given.sw, given.zw), bias)
+    made = (t.ops.quantized.linear_relu if relu else t.ops.quantized.linear)(tensor(t, x, given.sx, given.zx), packed,
+                                                                              float(given.sy), given.zy)
+    ours = finished(dialect, role, acc, given)
+    ours = rectified(dialect, ours, given.zy) if relu else ours
+    return Compared(ours, codes_of(made), hardness(given.real(acc), ours, U8, given.zy if relu else None), f"{n} x {k} x {m}: {given}")
+
+
+GEOMETRIES = ((1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (2, 2))
+
+
+def conv(engine, dialect, role, kind, per_channel, symmetric, relu, rng):
+    """quantized::conv2d and conv2d_relu: dense, in groups or depthwise; images lie with their channels last."""
+    t, (kh, kw) = torch(engine), GEOMETRIES[rng.integers(0, len(GEOMETRIES))]
+    stride, dilation = (tuple(int(v) for v in rng.choice([1, 1, 2], 2)) for _ in range(2))
+    pad = tuple(int(v) for v in rng.integers(0, 3, 2))
+    groups = {"dense": 1, "groups": int(rng.choice([2, 3, 4, 8])), "depthwise": int(rng.choice([1, 8, 16, 24, 32, 40]))}[kind]
+    d = 1 if kind == "depthwise" else int(rng.choice([1, 3, 4, 8, 16, 20]))
+    m = groups if kind == "depthwise" else groups * int(rng.choice([1, 4, 8, 11]))
+    h, width = (int(v) + 4 for v in rng.integers(5, 18, 2))
+    oh, ow = ((v + 2 * p - e * (q - 1) - 1) // s + 1 for v, p, e, q, s in zip((h, width), pad, dilation, (kh, kw), stride))
+    n = int(np.clip(COUNT // (oh * ow * m), 1, 40))
+    given = Weighted(rng, m, per_channel, symmetric)
+    x, w = drawn(rng, U8, (n, h, width, d * groups)), drawn(rng, I8, (m, kh, kw, d))
+    widths = {"x": U8, "w": I8, "acc": I32, "stride": stride, "padding": pad + pad, "dilation": dilation, "groups": groups}
+    acc = play(dialect, "conv2d", widths, {"x": x}, w=w, bias=None, zx=given.zx, zw=given.zw)
+    given.output(rng, acc)
+    bias = t.from_numpy(given.bias) if given.biased else None
+    packed = t.ops.quantized.conv2d_prepack(tensor(t, w.transpose(0, 3, 1, 2), given.sw, given.zw), bias, stride, pad, dilation, groups)
+    image = t.from_numpy(x).permute(0, 3, 1, 2)
+    image = t._make_per_tensor_quantized_tensor(image.contiguous(memory_format=t.channels_last), float(given.sx), int(given.zx))
+    made = (t.ops.quantized.conv2d_relu if relu else t.ops.quantized.conv2d)(image, packed, float(given.sy), given.zy)
+    ours = finished(dialect, role, acc.reshape(-1, m), given).reshape(acc.shape)
+    ours = rectified(dialect, ours, given.zy) if relu else ours
+    return Compared(ours, codes_of(made).transpose(0, 2, 3, 1), hardness(given.real(acc), ours, U8, given.zy if relu else None),
+                    f"{x.shape} by {w.shape}, stride {stride}, padding {pad}, dilation {dilation}, groups {groups}: {given}")
+
+
+def joined(engine, dialect, role, width, relu, rng):
+    """quantized::add, mul and their _relu: two tensors of one shape; those for a role that ends in `scalar` lie with gaps, so that
+    no vector instruction takes them."""
+    t, even, (word, *kind), count = torch(engine), bool(rng.integers(0, 2)), role.split("_"), COUNT // 128 * 128
+    a, b = (drawn(rng, width, count) for _ in range(2))
+    za, zb, zo = (int(zeros(rng, width)) for _ in range(3))
+    zo = min(zo, width.hi - relu)           # QNNPACK refuses a range of one code
+    sa = scale(rng, even)
+    sb = scale(rng, even) if word == "mul" else (sa * F(2) ** F(rng.integers(-3, 4)) * F(1 if even else rng.uniform(0.7, 1))).astype(F)
+    da, db = (a.astype(np.int64) - za) * float(sa), (b.astype(np.int64) - zb) * float(sb)
+    real = da * db if word == "mul" else da + db
+    so = stretched(rng, real, float(sa) * float(sb) if word == "mul" else max(float(sa), float(sb)) / 8, even)
+    apart = 2 if "scalar" in kind else 1
+    one, two = (tensor(t, np.repeat(q, apart), s, z)[::apart] for q, s, z in ((a, sa, za), (b, sb, zb)))
+    made = getattr(t.ops.quantized, word + "_relu" * relu)(one, two, float(so), zo)
+    ours = play(dialect, role, {"a": width, "b": width, "out": width, "join": "plus"}, {"a": a, "b": b},
+                sa=float(sa), za=za, sb=float(sb), zb=zb, so=float(so), zo=zo)
+    ours = rectified(dialect, ours, zo, width) if relu else ours
+    return Compared(ours, codes_of(made), hardness(real / float(so), ours, width, zo if relu else None),
+                    f"a {a[:3]} of {sa!r}, {za}, b {b[:3]} of {sb!r}, {zb}, into {so!r}, {zo}")
+
+
+def chosen(x, highest):
+    """The grid that PyTorch takes for reals: the range widened to hold 0, over `highest` in float64; the zero point from the end
+    with the smaller error."""
+    lo, hi = min(0.0, float(x.min())), max(0.0, float(x.max()))
+    s = (hi - lo) / highest
+    if F(s) == 0 or np.isinf(1 / F(s)):
+        s = 0.1
+    below, above = 0 - lo / s, highest - hi / s
+    least, most = abs(lo / s), highest + abs(hi / s)
+    return s, int(np.clip(np.rint(below if least < most else above), 0, highest))
+
+
+def dynamic(engine, dialect, single, per_channel, reduced, relu, rng):
+    """quantized::linear_dynamic: reals in, reals out; the sums in between are of codes. As hard as float32 rounds them."""
+    t, n, k = torch(engine), int(rng.choice([1, 3, 40, 129, 600])), int(rng.choice([1, 2, 5, 16, 33, 64, 131, 300]))
+    m = int(np.clip(COUNT // n, 1, 1200)) + int(rng.integers(0, 9))
+    n, highest = max(n, COUNT // m), 127 if reduced else 255
+    unit, middle = 2.0 ** rng.integers(-7, 4), int(rng.choice([0, highest, highest // 2, rng.integers(0, highest)]))
+    x = ((rng.integers(0, highest + 1, (n, k)) - middle + rng.choice([0, 0.5, rng.uniform()], (n, k))) * unit).astype(F)
+    w = drawn(rng, I8, (m, k))
+    sw = scale(rng, False, (m,) if per_channel else ())
+    sx, zx = chosen(x, highest)
+    bias = (rng.normal(size=m) * sx * sw * 500).astype(F) * F(rng.integers(0, 2))
+    packed = t.ops.quantized.linear_prepack(tensor(t, w, sw, 0), t.from_numpy(bias))
+    made = (t.ops.quantized.linear_relu_dynamic if relu else t.ops.quantized.linear_dynamic)(t.from_numpy(x), packed, reduced)
+    q = play(dialect, "quantize", {"out": U8}, {"x": x.reshape(-1, 1)}, scale=sx, zp=zx).reshape(n, k)
+    acc = play(dialect, "matmul", {"x": U8, "w": I8, "acc": I32}, {"x": q}, w=w, bias=None, zx=zx, zw=0)
+    ours = play(dialect, "dequantize_bias", {"acc": I32}, {"acc": acc}, sx=F(sx) if single else sx, sw=sw, bias=bias)
+    ours = np.maximum(ours, F(0)) if relu else ours
+    exact = acc * (sx * sw.astype(np.float64)) + bias
+    return Compared(ours, made.numpy(), int((ours != exact).sum()),
+                    f"{n} x {k} x {m}, grid {sx!r}, {zx}, sw {np.ravel(sw)[:3]}, bias {bias[:3]}, acc {acc.ravel()[:3]}")
+
+
+def reals(rng, width, unit, zero, shape):
+    """Reals at ties of a grid, one float32 step beside them, beyond its ends, and anywhere."""
+    k = rng.integers(width.lo - 9, width.hi + 9, shape) - zero
+    x = ((k + rng.choice([0, 0.5, 0.5, rng.uniform()], shape)) * np.asarray(unit, np.float64)).astype(F)
+    for direction in (-np.inf, np.inf):
+        x = np.where(rng.integers(0, 4, shape) == 0, np.nextafter(x, F(direction)), x)
+    return np.where(rng.integers(0, 64, shape) == 0, F(rng.choice([0, 1e-45, -1e-45, 1e30, -1e30])), x)
+
+
+def quantized(engine, dialect, width, per_channel, rng):
+    """torch.quantize_per_tensor and quantize_per_channel."""
+    t, columns = torch(engine), int(rng.choice([1, 7, 48, 129]))
+    per = (columns,) if per_channel else ()
+    s, z = scale(rng, bool(rng.integers(0, 3) == 0), per), zeros(rng, width, per).astype(np.int64)
+    x = reals(rng, width, s, z, (COUNT // columns, columns))
+    kind = {U8: t.quint8, I8: t.qint8}[width]
+    if per_channel:
+        made = t.quantize_per_channel(t.from_numpy(x), t.from_numpy(s.astype(np.float64)), t.from_numpy(z), 1, kind)
+    else:
+        made = t.quantize_per_tensor(t.from_numpy(x), float(s), int(z), kind)
+    spread = np.broadcast_to(s, columns), np.broadcast_to(z, columns)
+    ours = play(dialect, "quantize" + "_channel" * per_channel, {"out": width}, {"x": x}, scale=spread[0], zp=spread[1])
+    return Compared(ours, codes_of(made), hard(x / s.astype(np.float64), ours, width), f"scale {np.ravel(s)[:3]}, zero {np.ravel(z)[:3]}")
+
+
+def dequantized(engine, dialect, width, per_channel, rng):
+    """Tensor.dequantize(); as hard as a product that float32 rounds."""
+    t, columns = torch(engine), int(rng.choice([1, 7, 48, 129]))
+    per = (columns,) if per_channel else ()
+    s, z, q = scale(rng, False, per), zeros(rng, width, per), drawn(rng, width, (columns, COUNT // columns))
+    theirs = tensor(t, q, s, z).dequantize().numpy()
+    spread = np.broadcast_to(s, columns), np.broadcast_to(z, columns)
+    ours = play(dialect, "dequantize", {"q": width}, {"q": q.T}, scale=spread[0], zp=spread[1]).T
+    rounded = ours != (q.astype(np.int64) - spread[1][:, None]) * spread[0][:, None].astype(np.float64)
+    return Compared(ours, theirs, int(rounded.sum()), f"scale {np.ravel(s)[:3]}, zero {np.ravel(z)[:3]}, codes {q.ravel()[:3]}")
+
+
+SUMS = [(per, symmetric, relu) for per in (False, True) for symmetric in (True, False) for relu in (False, True)]
+
+
+def said(per_channel, symmetric, relu):
+    return f"{' relu' * relu} {'per channel' if per_channel else 'per tensor'}{'' if symmetric else ', weights with zero points'}"
+
+
+def linears(engine, dialect, role, symmetric=(True, False)):
+    return [named(f"linear{said(per, sym, relu)}", dialect, linear, engine, dialect, role, per, sym, relu)
+            for per, sym, relu in SUMS if sym in symmetric]
+
+
+def convs(engine, dialect, role, symmetric=(True, False), kinds=("dense", "groups", "depthwise")):
+    return [named(f"conv2d {kind}{said(per, sym, relu)}", dialect, conv, engine, dialect, role, kind, per, sym, relu)
+            for kind in kinds for per, sym, relu in SUMS if sym in symmetric and (relu == per)]
+
+
+def elementwise(engine, dialect, role, width):
+    """One role on codes of a width, without and with ReLU."""
+    return [named(f"{role}{' relu' * relu} {width}", dialect, joined, engine, dialect, role, width, relu) for relu in (False, True)]
+
+
+def dynamics(engine, dialect, single=True, reduces=True):
+    """`single`: the input's scale is rounded to float32; `reduces`: 7 bits where they are asked for."""
+    return [named(f"linear dynamic{' relu' * relu} {'per channel' if per else 'per tensor'}{', 7 bits' * reduced}", dialect, dynamic,
+                  engine, dialect, single, per, reduced, relu) for per, reduced, relu in
+            ((False, False, False), (True, False, True), (False, True, False), (True, True, True)) if reduces or not reduced]
+
+
+def codes(engine, dialect):
+    return [named(f"{word} {width}{' per channel' * per}", dialect, f, engine, dialect, width, per)
+            for word, f in (("quantize", quantized), ("dequantize", dequantized)) for width in (U8, I8) for per in (False, True)]
+
+
