@@ -5,6 +5,9 @@ from refq import dialects, embedded
 from refq.graph.quantize import quantize
 from refq.load.network import load
 
+SPINE = ("ivit", "onnx", "tflite", "tosa")
+"""The dialects that heavy tests run for; tests/dialects runs every one."""
+
 
 @cache
 def network():

@@ -39,8 +39,9 @@ def added(a, b, c, row, bits=8):
     """add; `c` the constants by name."""
     first = held((a - c["za"]) * 2**row.left, row.overflow)
     second = held((b - c["zb"]) * 2**row.left, row.overflow)
-    total = times_by_pair(first, c["ma"], c["sa"], row.high, row.ties, row.overflow)
-    second = times_by_pair(second, c["mb"], c["sb"], row.high, row.ties, row.overflow)
+    own = (row.high, row.ties) if row.alone == "same" else ("none", row.alone)
+    total = times_by_pair(first, c["ma"], c["sa"], *own, row.overflow)
+    second = times_by_pair(second, c["mb"], c["sb"], *own, row.overflow)
     total = total - second if row.join == "minus" else total + second
     if row.joined:
         total = times_by_pair(held(total, row.overflow), c["mo"], c["so"], row.high, row.ties, row.overflow)

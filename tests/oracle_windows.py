@@ -73,11 +73,12 @@ def rounded(x, ties):
 
 
 def mean_by_product(row, zin, scale, zp, joins):
-    """Of average_pool_float32: a sum, one product, and the zero point that joins after the rounding, inside, or fused."""
+    """Of average_pool_float32: a sum, one product, and the zero point that is kept, or joins after the rounding, inside, or
+    fused."""
     def of(codes, valid, n):
-        exact = float32_of(Fraction(sum(codes) - valid * zin)) * Fraction(float(scale[n - 1]))
-        if joins == "after":
-            code = rounded(float32_of(exact), row.ties) + zp
+        exact = float32_of(Fraction(sum(codes) - (0 if joins == "kept" else valid * zin))) * Fraction(float(scale[n - 1]))
+        if joins in ("after", "kept"):
+            code = rounded(float32_of(exact), row.ties) + (zp if joins == "after" else 0)
         else:
             code = rounded(float32_of((exact if joins == "fused" else float32_of(exact)) + zp), row.ties)
         return saturated(code, row.out.bits, row.out.signed)

@@ -32,7 +32,7 @@ KEPT = {"numba": ("ints", "machine"), "llvmlite": ("ints", "machine"), "click": 
         "hypothesis": ("testing",), "pytest": ("testing",), "PIL": ("load",)}
 """Libraries that only these packages import."""
 
-OPTIONAL = {"hypothesis", "PIL", "onnxruntime", "pytest", "distributed"}
+OPTIONAL = {"hypothesis", "PIL", "onnxruntime", "pytest", "distributed", "tflite"}
 """Libraries that an extra brings, for what refq does not exist for; imported inside the function that needs them."""
 
 BROUGHT = {"numba": ("llvmlite",), "onnx": ("google",)}

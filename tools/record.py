@@ -3,7 +3,8 @@
     python tools/record.py               refq/embedded/grids.json, golden/*/ and golden/hashes.json
     python tools/record.py --check       says what would change, and ends with status 1 where something would
     python tools/record.py --table       the mutation scores of the golden packs, as a table
-    python tools/record.py --only NAME   only the golden pack NAME, drawn anew
+    python tools/record.py --only NAME ...   only those golden packs, drawn anew
+    python tools/record.py --missing     only the golden packs that are not there
 
 Nothing here is edited by hand. A hash that changes is explained in the commit that changes it; `--check` says pack,
 tensor and code. A golden pack is drawn once and checked by making its configurations again from their seed and running
@@ -13,14 +14,19 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import fields
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from refq import dialects, embedded, recipes
+from refq.errors import IllFormed
 from refq.graph.calibrate import choose, observe
 from refq.graph.quantize import quantize
+from refq.ints.accumulate import Accumulate
+from refq.ints.row import differences
 from refq.load.network import load
 from refq.vectors.draw import again, draw
 from refq.vectors.pack import read
@@ -29,6 +35,8 @@ from refq.vectors.record import record
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "golden"
 CASES = 4
+SPINE = ("ivit", "onnx", "tflite", "tosa")
+"""The dialects whose whole networks are recorded; the others share their operations, and each distinct row has its pack."""
 UNITS = (("matmul+rescale", "tflite"), ("matmul+rescale", "tosa"), ("conv2d+rescale", "tflite"), ("softmax+rescale", "ivit"))
 """What real kernels are: several steps as one."""
 BUDGETS = {"batch_matmul": 40960, "mean": 24576, "conv2d": 40960, "add": 24576, "ilayernorm": 32768, "shiftgelu": 24576,
@@ -42,17 +50,17 @@ def grids():
     made = {}
     for recipe in map(recipes.load, recipes.names()):
         ranges = observe(network, images, recipe)
-        for dialect in map(dialects.load, dialects.names()):
+        for dialect in map(dialects.load, SPINE):
             chosen = choose(network, ranges, recipe, dialect)
             made[embedded.key(recipe.name, dialect.asymmetric)] = {g: a.describe() for g, a in sorted(chosen.items())}
     return made
 
 
 def hashes():
-    """The pack hash of the first images of the embedded network, for every recipe and dialect."""
+    """The pack hash of the first images of the embedded network, for every recipe and dialect of the spine."""
     network, images, made = load(embedded.network()), embedded.as_input(embedded.images()[:CASES]), {}
     for recipe in recipes.names():
-        for dialect in dialects.names():
+        for dialect in SPINE:
             kept = embedded.grids(recipe, dialects.load(dialect).asymmetric)
             program = quantize(network, None, recipe, dialect, kept)
             with tempfile.TemporaryDirectory() as folder:
@@ -61,21 +69,45 @@ def hashes():
 
 
 def wanted():
-    """Name of a golden pack to (chain, dialect): every operation under every distinct row, and some units."""
+    """Name of a golden pack to (chain, dialect): every operation under every row that computes in its own way, and some units.
+
+    Rows that differ only in how constants are made of real scales have one pack: its constants are drawn as they are."""
     found = {}
     for dialect in dialects.names():
         for role, part in dialects.load(dialect).roles.items():
-            found.setdefault(named(part.op, part.row), (role, dialect))
-    return found | {f"{chain.replace('+', '-')}-{dialect}": (chain, dialect) for chain, dialect in UNITS}
+            found.setdefault((part.op, acting(part.row)), (role, dialect))
+    names = {}
+    for op, row in found:
+        names.setdefault(named(op, row, False), []).append((op, row))
+    packs = {named(op, row, len(rows) > 1): found[op, row] for rows in names.values() for op, row in rows}
+    return packs | {f"{chain.replace('+', '-')}-{dialect}": (chain, dialect) for chain, dialect in UNITS}
 
 
-def named(op, row):
-    """A folder's name: the operation, and what its row says that is not usual."""
+SHOWN = ("multiplier", "form", "ties")
+"""Fields that act when constants are built, and that drawn constants show."""
+
+
+def acting(row):
+    """The row with what acts when constants are built at its default, where drawn constants do not show it."""
+    idle = {f.name: f.default for f in fields(row) if f.metadata.get("acts") == "build" and f.name not in SHOWN}
+    try:
+        return replace(row, **idle)
+    except IllFormed:
+        return row
+
+
+def named(op, row, fully):
+    """A folder's name: the operation, and what its row says that is not usual; with the fields' names where it says so."""
     said = []
     for f in fields(row):
         value = getattr(row, f.name)
-        if value != f.default:
-            said.append(str(value) if isinstance(value, str) else f"{f.name}_{value}".lower())
+        if value == f.default:
+            continue
+        if isinstance(value, Accumulate):
+            rest = {k: v for k, v in differences(value).items() if k not in ("order", "overflow")}
+            said += [value.order, value.overflow, *map(str, rest.values())]
+        else:
+            said.append(str(value) if isinstance(value, str) and not fully else f"{f.name}_{value}".lower())
     return "-".join((op, *said))
 
 
@@ -136,18 +168,23 @@ def check_packs(kept):
     return lines
 
 
-def write_packs(only=None):
-    """Draw the golden packs anew (or the one named); gives their hashes."""
-    made = {}
-    for name, (chain, dialect) in wanted().items():
-        if only in (None, name):
-            pack = drawn(chain, dialect, GOLDEN / name)
-            made[f"vectors {name}"] = pack.hash
-            print(line(name, pack.manifest["about"]), flush=True)
+def write_packs(names):
+    """Draw these golden packs anew, in as many processes as there are processors; gives their hashes."""
+    asked, made = {name: how for name, how in wanted().items() if name in names}, {}
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for name, done in {name: pool.submit(written, name, *how) for name, how in asked.items()}.items():
+            made[f"vectors {name}"], row = done.result()
+            print(row, flush=True)
     for folder in GOLDEN.iterdir():
         if folder.is_dir() and folder.name not in wanted():
             shutil.rmtree(folder)
     return made
+
+
+def written(name, chain, dialect):
+    """Draw one golden pack: its hash, and its row of the table."""
+    pack = drawn(chain, dialect, GOLDEN / name)
+    return pack.hash, line(name, pack.manifest["about"])
 
 
 def line(name, about):
@@ -191,11 +228,13 @@ def main(arguments):
         return 1 if lines else 0
     GOLDEN.mkdir(exist_ok=True)
     path = GOLDEN / "hashes.json"
-    if arguments[:1] == ["--only"]:
-        made = json.loads(path.read_text()) | write_packs(arguments[1])
+    if arguments[:1] in (["--only"], ["--missing"]):
+        names = arguments[1:] or [name for name in wanted() if not (GOLDEN / name).exists()]
+        kept = json.loads(path.read_text()) | write_packs(names)
+        made = {name: value for name, value in kept.items() if name.removeprefix("vectors ") in wanted() or "vectors" not in name}
     else:
         (ROOT / "refq/embedded/grids.json").write_text(text(grids()))
-        made = hashes() | write_packs()
+        made = hashes() | write_packs(wanted())
     path.write_text(text(made))
     return 0
 

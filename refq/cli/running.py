@@ -43,7 +43,8 @@ def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
            for i, (b, c) in enumerate(zip(best, classes))]
     return {"images": len(images), "network": str(model), "recipe": program.recipe, "dialect": program.dialect,
             "engine": engine, "calibrated": calibrated, "left": program.left, "output": name,
-            "shape": list(result.shape), "top": top, "out": str(out) if out else None, "seconds": round(perf_counter() - started, 2)}
+            "shape": list(result.shape), "top": top, "out": str(out) if out else None,
+            "seconds": round(perf_counter() - started, 2)}
 
 
 def write(path, codes):

@@ -96,7 +96,8 @@ class Dialect:
 
     def borrow(self, *names):
         """These roles of this dialect, as another one borrows them."""
-        return {name: Role(self.roles[name].op, self.roles[name].row, self.name) for name in names}
+        roles = ((name, self.roles[name]) for name in names)
+        return {name: Role(part.op, part.row, part.borrowed or self.name) for name, part in roles}
 
 
 TIED = ((1, 1), (-1, 1), (3, 1), (-3, 1), (5, 1), (-5, 1), (10, 2), (-10, 2), (6, 2), (-6, 2), (-24, 4), (40, 4), (-40, 4))

@@ -11,7 +11,8 @@ dequantize_bias).
 Elementwise operators are PyTorch's own, whatever its quantized engine: a sum is made of fused multiply-adds with the
 reciprocal of the output scale. What fills no vector of 64 codes (32 with AVX2) at the end of a thread's part, and tensors
 that do not lie contiguous, are made of differences and products, with the zero point inside the rounding (role add_scalar). A
-product is one of integers times one float32 scale. quantize_per_tensor is fused(x, f32(1/scale), zero point), so the zero
+product is one of integers times one float32 scale, and beyond 32 bits it becomes the lowest code in vectors only (role
+mul_scalar). quantize_per_tensor is fused(x, f32(1/scale), zero point), so the zero
 point is inside the rounding; quantize_per_channel (role quantize_channel) rounds that product to float32 first, and gives
 a NaN the code 0, which this row refuses.
 
@@ -25,6 +26,8 @@ tie 127.5, which rounds to 128 and is clipped to 127, and its negative to -128.
 FBGEMM has codes of 8 bits only: rows for 16 bits are what its formulas mean there. Softmax, LayerNormalization and GELU run in
 float: borrowed.
 """
+from dataclasses import replace
+
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
@@ -42,6 +45,7 @@ elementwise = {
     "add_wide": Role("add_float32", ADD),
     "mul": Role("mul_float32", MUL),
     "mul_wide": Role("mul_float32", MUL),
+    "mul_scalar": Role("mul_float32", replace(MUL, far="saturates")),
     "add_scalar": Role("add_float32", add_float32.Row(quotient="reciprocal_float32", zero_point="inside")),
     "quantize": Role("quantize", quantize.Row(quotient="reciprocal_float32", zero_point="fused", nan="highest")),
     "quantize_channel": Role("quantize", quantize.Row(quotient="reciprocal_float32", zero_point="inside")),

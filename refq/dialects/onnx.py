@@ -3,9 +3,10 @@
 y = saturate(round_half_even(acc * scale) + zero point). A function of one code (Gelu) is what DequantizeLinear, the
 function and QuantizeLinear make of it. Softmax and LayerNormalization have no integer form in the standard: borrowed.
 
-Where the standard's prose leaves room, this dialect is exact: a multiplier s_x*s_w/s_y is rounded to float32 once (ONNX
-Runtime rounds the product and the quotient), and an input is quantized by the exact quotient (ONNX Runtime by a float32
-one). So beside a tie the two can differ by one; tests/peers holds the witnesses. What ONNX Runtime computes is `ort_x86`, what
+QuantizeLinear divides in the type of its scale, float32: the standard's own node test test_dynamicquantizelinear tells it from an
+exact quotient. Where the prose leaves room, this dialect is exact: a multiplier s_x*s_w/s_y is rounded to float32 once (ONNX
+Runtime rounds the product and the quotient), and the images of a float network are encoded by the exact quotient. So beside a
+tie ONNX Runtime can differ by one; tests/peers holds the witnesses. What ONNX Runtime computes is `ort_x86`, what
 the standard's own evaluator computes is `onnx_reference`.
 """
 from refq.dialects import ivit

@@ -151,12 +151,22 @@ def joined(program, step, reach):
         yield "total", I32, total
 
 
+def paired_codes(program, step, reach):
+    """The product of two operands, and what it is raised to where it is rescaled in two roundings."""
+    (a, b), (c, d) = factor(program, step, "a", "za"), factor(program, step, "b", "zb")
+    lo, hi = min(a * d, b * c), max(a * c, b * d)
+    yield "product", I32, (lo, hi)
+    if step.row.high != "none":
+        up = max(31 - number(program, step, "shift"), 0)
+        yield "lifted", I32, (lo << up, hi << up)
+
+
 def exponentials(program, step, reach):
     """A softmax's sum: as many times exp(0) as a row is long. Beyond its register it saturates, and shares are too large."""
     count, x0 = program.tensors[step.inputs["q"]].shape[-1], number(program, step, "x0")
     yield "total", Width(step.row.reciprocal + 1), (0, count * -x0 << step.row.n)
 
 
-BOUNDED = {"matmul": weighted, "conv2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted,
-           "rescale_preshift": multiplied, "add": joined,
+BOUNDED = {"matmul": weighted, "conv2d": weighted, "conv_transpose2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted,
+           "rescale_preshift": multiplied, "add": joined, "mul": paired_codes,
            "shiftmax": exponentials}

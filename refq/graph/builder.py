@@ -31,7 +31,11 @@ class Builder:
             names = tuple(n.name for n in graph.nodes if n.op in WEIGHTED)
             raise IllFormed(f"recipe {recipe.name}: no layer matches {strange[0]!r}; {nearest(strange[0], names)}")
         for name in graph.inputs:
-            self.tensor(name, self.shape(name), self.grid_of(name), "input")
+            self.tensor(name, self.shape(name), self.entry(name), "input")
+
+    def entry(self, name):
+        """The grid of an input."""
+        return self.grid_of(name)
 
     def grid_of(self, name):
         return self.grids[self.groups.of[name]]

@@ -75,6 +75,9 @@ class Filed(Builder):
                 if name in graph.grids:
                     self.tensor(name, self.shape(name), graph.grids[name], "activation")
 
+    def entry(self, name):
+        return self.graph.grids.get(name)
+
     def grid_of(self, name):
         if name not in self.graph.grids:
             raise Left(f"{name} has no grid")

@@ -264,8 +264,8 @@ def pool(node, draft):
         return None
     if node.op in ("GlobalAveragePool", "GlobalMaxPool"):
         return [like(node, node.op[6:], node.inputs, {"kernel_shape": tuple(shape[2:])})]
-    if node.op not in ("AveragePool", "MaxPool") or node.attributes.keys() <= {"kernel_shape", "strides", "dilations", "pads",
-                                                                              "counted"} and "pads" in node.attributes:
+    done = {"kernel_shape", "strides", "dilations", "pads"}
+    if node.op not in ("AveragePool", "MaxPool") or node.attributes.keys() - {"counted"} == done:
         return None
     kernel, strides, dilations, pads = window(node.attributes, shape)
     said = {"kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads}

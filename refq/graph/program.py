@@ -16,7 +16,7 @@ from refq import ops
 from refq.errors import IllFormed
 from refq.graph.bounds import refuse_overflow
 from refq.grids.affine import Affine
-from refq.ints.operand import check
+from refq.ints.operand import Operand, check
 from refq.ints.sites import unwatched
 from refq.ints.width import Width
 
@@ -128,11 +128,19 @@ class Program:
             if codes.shape[1:] != tensor.shape:
                 raise IllFormed(f"input {name!r} has shape {codes.shape}; "
                                 f"the network takes (n, {', '.join(map(str, tensor.shape))})")
-            check({name: tensor.width("")}, inputs, "input")
+            check({name: self.door(name)}, inputs, "input")
             counts.add(len(codes))
         if len(counts) != 1:
             raise IllFormed(f"the inputs hold different numbers of images: {sorted(counts)}")
         return counts.pop()
+
+    def door(self, name):
+        """What an input may hold: its width; real numbers as the steps that take them say."""
+        width = self.tensors[name].width
+        if width.dtype.kind != "f":
+            return width("")
+        takers = [step.row.takes[operand] for step in self.steps for operand, taken in step.inputs.items() if taken == name]
+        return Operand(width, "", max(d.lo for d in takers), min(d.hi for d in takers), all(d.nan for d in takers))
 
     def prove(self):
         """Raises IllFormed where a register could overflow (bounds.py); what was proven once is not proven again."""

@@ -32,7 +32,7 @@ def one_of(graph, batch):
         single = without_batch(graph, batch)
         random = np.random.default_rng(0)
         images = {name: random.standard_normal((batch, *shape[1:])) for name, shape in graph.inputs.items()}
-        same = agree(together(graph, images), evaluate(single, images))
+        same = agree(together(graph, images), evaluate(replace(single, grids={}), images))
     except (ValueError, IndexError, TypeError, KeyError, AttributeError, ArithmeticError, RefqError):
         same = False
     if not same:

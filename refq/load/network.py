@@ -1,11 +1,12 @@
-"""A float network from a file: ONNX, or safetensors with the names of a known architecture; in canonical form."""
+"""A network from a file: ONNX, TFLite, or safetensors with the names of a known architecture; in canonical form."""
 from pathlib import Path
 
 from refq.errors import IllFormed
 
 
 def load(path):
-    """The canonical float graph of the network in `path` (.onnx, .safetensors, or a folder that holds one of them).
+    """The canonical graph of the network in `path` (.onnx, .tflite, .safetensors, or a folder that holds one of them); one
+    that comes quantized has grids.
 
     Raises IllFormed for a file that does not exist or has another ending; Corrupt for a damaged one; Unsupported with
     every operation that refq does not know.
@@ -20,7 +21,7 @@ def load(path):
     if path.is_dir():
         path = inside(path)
     if not path.exists():
-        raise IllFormed(f"{path}: no such file; networks come as .onnx or .safetensors")
+        raise IllFormed(f"{path}: no such file; networks come as .onnx, .tflite or .safetensors")
     if path.suffix == ".onnx":
         from refq.graph.canonical import canonical
         from refq.load import onnx
@@ -28,12 +29,16 @@ def load(path):
     if path.suffix == ".safetensors":
         from refq.load import safetensors
         return safetensors.load(path)
-    raise IllFormed(f"{path}: a network ends in .onnx or .safetensors")
+    if path.suffix == ".tflite":
+        from refq.graph.canonical import canonical
+        from refq.load import tflite
+        return canonical(tflite.load(path))
+    raise IllFormed(f"{path}: a network ends in .onnx, .tflite or .safetensors")
 
 
 def inside(folder):
     """The one model in a folder."""
-    found = sorted([*folder.glob("*.onnx"), *folder.glob("*.safetensors")])
+    found = sorted(p for ending in ("onnx", "tflite", "safetensors") for p in folder.glob(f"*.{ending}"))
     if len(found) != 1:
-        raise IllFormed(f"{folder}: holds {len(found)} networks (.onnx, .safetensors); name one")
+        raise IllFormed(f"{folder}: holds {len(found)} networks (.onnx, .tflite, .safetensors); name one")
     return found[0]

@@ -43,7 +43,8 @@ def rounded(r, node, x, grid):
     if grid.scale.ndim:
         raise Unsupported(f"node {node.name} ({node.op}): an activation with {grid.scale.size} scales; refq takes one for all")
     tensor, readers = r.now(x), r.graph.consumers.get(x, ())
-    alone = all(n.op == node.op and n.inputs[1:] == node.inputs[1:] for n in readers) and x not in r.graph.outputs
+    alike = (n.op == node.op and n.inputs[1:] == node.inputs[1:] or n.op in ("Shape", "Size") for n in readers)
+    alone = all(alike) and x not in r.graph.outputs
     if same(r.grids.get(tensor), grid):
         r.called[result] = tensor
     elif tensor not in r.grids and alone:

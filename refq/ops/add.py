@@ -8,14 +8,16 @@ R(x; m, s) is x * m / 2**s, rounded as in rescale.
 units    a, b and y count s_a, s_b and s_y; ma / 2**sa is s_a / (2 * max(s_a, s_b)) joined, s_a / (2**left * s_y)
          straight; mo / 2**so is 2 * max(s_a, s_b) / (2**left * s_y) joined, and idle straight
 R1       zero points are taken off; a left shift makes room for fractions; what 32 bits do not hold overflows as said
-R2       each operand is rescaled alone, once or twice rounded, and the second one is then taken off in a difference
+R2       each operand is rescaled alone, rounded as the sum is or once, half up (`alone`), and the second one is then taken
+         off in a difference
 R3       joined: the sum, of 32 bits, is rescaled to the output grid; straight: it is there already
 R4       the zero point joins last
 R5       clipped to the output width, never wrapped
 error    joined: one unit of y (half where `high` is none) and 2**(3 - left) of the coarser operand's unit; straight:
          half a unit of y for each rounding; beside the multipliers' own, while overflow and R5 are idle
 source   tensorflow/lite/kernels/internal/reference/{add,sub}.h (joined, left 20; 15 for int16); Li and Gu 2023 (I-ViT),
-         zkkli/I-ViT models/quantization_utils/quant_utils.py, fixedpoint_mul (straight, left 0)
+         zkkli/I-ViT models/quantization_utils/quant_utils.py, fixedpoint_mul (straight, left 0); TOSA 1.0, a RESCALE for each
+         operand that shifts by 31 or less, and so rounds once also where DOUBLE_ROUND is asked for (alone half_up)
 """
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -49,6 +51,7 @@ class Row(Base):
     b: Width = decided(I8)
     out: Width = decided(I8)
     join: str = decided("plus")
+    alone: str = choice("same", "half_up")
 
     def __post_init__(self):
         super().__post_init__()
@@ -84,10 +87,15 @@ def build(row, sa, za, sb, zb, so, zo):
     return {"za": za, "zb": zb, "ma": ma, "sa": na, "mb": mb, "sb": nb, "mo": mo, "so": no, "zo": zo}
 
 
+def alone(row):
+    """(high, ties) of an operand's own rescale."""
+    return (row.high, row.ties) if row.alone == "same" else ("none", row.alone)
+
+
 def spec(a, b, za, zb, ma, sa, mb, sb, mo, so, zo, row, at=unwatched):
     def rescaled(name, x, zero, mult, shift):
         raised = overflow(name + "_raised", (x.astype(np.int64) - zero) << row.left, I32)         # R1
-        return multiplier.scaled(at, raised, mult, shift, row.high, row.ties, row.overflow, name + "_")      # R2
+        return multiplier.scaled(at, raised, mult, shift, *alone(row), row.overflow, name + "_")                # R2
 
     overflow = at.wrap if row.overflow == "wrap" else at.clip
     total = rescaled("a", a, za, ma, sa) + SIGNS[row.join] * rescaled("b", b, zb, mb, sb)         # R2
@@ -100,14 +108,15 @@ def spec(a, b, za, zb, ma, sa, mb, sb, mo, so, zo, row, at=unwatched):
 @cache
 def kernel(row):
     scaled = multiplier.scaler(row.high, row.ties, row.overflow)
+    own = multiplier.scaler(*alone(row), row.overflow)
     overflow = (wrapping if row.overflow == "wrap" else saturating)(I32)
     left, joined, sign, lo, hi = row.left, row.joined, SIGNS[row.join], row.out.lo, row.out.hi
 
     @jit(nogil=True)
     def add(a, b, za, zb, ma, sa, mb, sb, mo, so, zo, y):
         for n in range(a.shape[0]):
-            first = scaled(overflow((a[n] - za) << left), ma, sa)                                 # R1 R2
-            total = first + sign * scaled(overflow((b[n] - zb) << left), mb, sb)                  # R1 R2
+            first = own(overflow((a[n] - za) << left), ma, sa)                                    # R1 R2
+            total = first + sign * own(overflow((b[n] - zb) << left), mb, sb)                     # R1 R2
             if joined:
                 total = scaled(overflow(total), mo, so)                                           # R3
             y[n] = min(max(total + zo, lo), hi)                                                   # R4 R5

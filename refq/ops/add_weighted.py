@@ -77,7 +77,7 @@ def spec(a, b, za, zb, ka, kb, shift, zo, row, at=unwatched):
     first = at("a_weighted", (a.astype(np.int64) - za) * ka, I32)                                 # R1
     second = at("b_weighted", (b.astype(np.int64) - zb) * kb, I32)                                # R1
     total = at("total", first + SIGNS[row.join] * second, I32)                                    # R2
-    return at.clip("y", at.shift("scaled", row.ties, total, np.int64(shift), I32) + zo, row.out)  # R3 R4 R5
+    return at.clip("y", at.shift("scaled", row.ties, total, shift, I32) + zo, row.out)  # R3 R4 R5
 
 
 @cache

@@ -4,16 +4,18 @@
 
 units    q counts s_in, y counts s_y; scale[n] is s_in / (s_y * n) rounded to float32, and its place in the array is n - 1; images
          are (n h w c)
-R1       the zero point is taken off every code as an integer; places outside the image add nothing
+R1       the zero point is taken off every code as an integer, or kept in it; places outside the image add nothing
 R2       n is the number of places in the image, or of those in the image and its padding
 R3       the sum is rounded to float32, exact below 2**24, and so is the product
 R4       rounded to an integer, ties as the row says
 R5       the zero point joins after the rounding; or inside it, in float32, rounded once more; or fused, so that product and sum
-         are rounded once together; channels that fill no block of so many, as a vector loop leaves some, have it inside
+         are rounded once together; channels that fill no block of so many, as a vector loop leaves some, have it inside; one
+         that was kept does not join
 R6       clipped to the output width, never wrapped
 error    at most half a unit of y and 2**-23 of the result beside the scale's own, while R6 is idle
 source   ONNX Runtime core/mlas/lib/qlgavgpool.cpp (after); pytorch/pytorch aten/src/ATen/native/quantized/cpu/AveragePool2d.cpp
-         (inside), kernels/QuantizedOpKernels.cpp (channels last: after, adaptive: fused; in blocks), its qnnpack (after, all)
+         (inside), AdaptiveAveragePooling.cpp (kept, by sides), kernels/QuantizedOpKernels.cpp (channels last: after, adaptive:
+         fused; in blocks), qnnpack/src/q8avgpool (after, all)
 """
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,6 +23,7 @@ from functools import cache
 
 import numpy as np
 
+from refq.errors import IllFormed
 from refq.ints import rounding, scales
 from refq.ints.floats import fused, nearest, plus, product
 from refq.ints.jit import jit
@@ -36,8 +39,11 @@ from refq.machine.pool import admit_pool, inside_padding, one_for_each, padded_p
 
 @dataclass(frozen=True)
 class Row(Base):
-    ratio: str = choice("float32", *scales.names, acts="build")
-    zero_point: str = choice("after", "inside", "fused")
+    """`ratio`: how a scale is made of s_in / (s_y * n), as refq/ints/scales.py says; by_sides: s_in / s_y divided by the height
+    and then by the width of the window, each quotient rounded to float32, for every n."""
+
+    ratio: str = choice("float32", *scales.names, "by_sides", acts="build")
+    zero_point: str = choice("after", "inside", "fused", "kept")
     block: int = choice(1, 8, 16)
     counts: str = choice("valid", "all")
     ties: str = choice("half_even", *rounding.names)
@@ -68,14 +74,21 @@ class Row(Base):
 
 def build(row, s_in, zin, s_y, zp):
     """The constants of a step from the real scales and zero points of q and y."""
-    every = np.arange(1, row.kernel[0] * row.kernel[1] + 1)
-    return {"zin": zin, "scale": scales.ratio(row.ratio, (s_in,), s_y * every).astype(np.float32), "zp": zp}
+    if row.zero_point == "kept" and (s_in, zin) != (s_y, zp):
+        raise IllFormed(f"average_pool_float32: from scale {s_in}, zero point {zin} to {s_y}, {zp}; this row averages on one "
+                        "grid: rescale the result in a step of its own")
+    (kh, kw), every = row.kernel, np.arange(1, row.kernel[0] * row.kernel[1] + 1)
+    if row.ratio == "by_sides":
+        scale = np.full(len(every), np.float32(s_in / s_y / kh) / np.float32(kw))
+    else:
+        scale = scales.ratio(row.ratio, (s_in,), s_y * every)
+    return {"zin": zin, "scale": scale.astype(np.float32), "zp": zp}
 
 
 def spec(q, zin, scale, zp, row, at=unwatched):
-    total, valid = np.int64(0), np.int64(0)
+    kept, total, valid = row.zero_point == "kept", np.int64(0), np.int64(0)
     for _i, _j, codes, inside in seen(row, q.astype(np.int64)):
-        total = at("partial", total + np.where(inside[..., None], codes - zin, 0), I32)               # R1
+        total = at("partial", total + np.where(inside[..., None], codes - zin * (not kept), 0), I32)      # R1
         valid = valid + inside
     n = (valid if row.counts == "valid" else padded_places(row, *q.shape[1:3]))[:, :, None]           # R2
     acc, last = at("single", at("acc", total, I32).astype(np.float32), F32), np.float32(zp)
@@ -83,15 +96,15 @@ def spec(q, zin, scale, zp, row, at=unwatched):
     inside = at("joined", value + last, F32)                                                          # R5
     if row.zero_point == "fused":
         inside = at("fused", np.where(whole, fused(acc, scale[n - 1], last), inside), F32)            # R3 R5
-    after = whole & (row.zero_point == "after")
+    after = whole & (row.zero_point == "after") | kept
     rounded = at.nearest("rounded", row.ties, np.where(after, value, inside), I40)                    # R4
-    return at.clip("y", rounded + np.where(after, zp, 0), row.out)                                    # R5 R6
+    return at.clip("y", rounded + np.where(after, zp * (not kept), 0), row.out)                       # R5 R6
 
 
 @cache
 def kernel(row):
     whole, every, lo, hi, block = nearest(row.ties, I40), row.counts == "all", row.out.lo, row.out.hi, row.block
-    after, once = row.zero_point == "after", row.zero_point == "fused"
+    after, once, kept = (row.zero_point == word for word in ("after", "fused", "kept"))
     geometry = (*row.kernel, *row.stride, *row.dilation, *row.padding)
 
     @jit(nogil=True)
@@ -103,8 +116,10 @@ def kernel(row):
             valid = window_sums(q[image], b, a, kh, kw, dy, dx, total)                                # R1
             n = inside_padding(b, a, kh, kw, dy, dx, q.shape[1] + bottom, q.shape[2] + right) if every else valid    # R2
             for c in range(q.shape[3]):
-                acc = total[c] - valid * zin
-                if after and c < edge:
+                acc = total[c] if kept else total[c] - valid * zin
+                if kept:
+                    rounded = whole(product(acc, scale[n - 1]))                                       # R3 R4
+                elif after and c < edge:
                     rounded = whole(product(acc, scale[n - 1])) + zp                                  # R3 R4 R5
                 elif once and c < edge:
                     rounded = whole(fused(np.float32(acc), scale[n - 1], np.float32(zp)))             # R3 R4 R5
@@ -127,7 +142,8 @@ def reach(operands, row, result, index):
     """What one element of the result is made of: (operands, row, index there): its window, and where its zero point joins."""
     part, fields = window_of(operands["q"], row, index)
     fills = index[3] < operands["q"].shape[3] // row.block * row.block
-    return {**operands, "q": part}, replace(row, **fields, block=1, **({} if fills else {"zero_point": "inside"})), (0, 0, 0, 0)
+    joins = row.zero_point if fills or row.zero_point == "kept" else "inside"
+    return {**operands, "q": part}, replace(row, **fields, block=1, zero_point=joins), (0, 0, 0, 0)
 
 
 slips = (dropped("zin"), negated("zin"), dropped("zp"), padding_swapped, strides_swapped, transposed("q"), transposed("y"),
@@ -135,7 +151,7 @@ slips = (dropped("zin"), negated("zin"), dropped("zp"), padding_swapped, strides
 
 
 def r1_an_image_of_zero_points_gives_the_zero_point(q, zin, scale, zp, row):
-    return spec(np.full_like(q, zin), zin, scale, zp, row) == zp
+    return (spec(np.full_like(q, zin), zin, scale, zp, row) == zp) | (row.zero_point == "kept")
 
 
 def r4_keeps_order(q, zin, scale, zp, row):

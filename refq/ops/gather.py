@@ -25,9 +25,10 @@ from refq.ints.width import I8, I32, Width
 
 @dataclass(frozen=True)
 class Row(Base):
-    """`places`: how many x has along its middle axis, so that the declared range of i refuses any other (R3)."""
+    """`places`: how many x has along its middle axis, so that the declared range of i refuses any other (R3); `negative` is
+    part of that range as well."""
 
-    negative: str = choice("refuse", "from_end")
+    negative: str = choice("refuse", "from_end", acts="build")
     width: Width = decided(I8)
     places: int = decided(1)
 
@@ -39,15 +40,15 @@ class Row(Base):
     @property
     def takes(self):
         least = -self.places if self.negative == "from_end" else 0
-        return {"x": self.width("n [k] c"), "i": I32("n w", least, self.places - 1)}
+        return {"x": self.width("n [r] c"), "i": I32("n w", least, self.places - 1)}
 
     @property
     def gives(self):
         return {"y": self.width("n w c")}
 
     def sizes(self, found):
-        if found["k"] != self.places:
-            raise IllFormed(f"gather: x has {found['k']} places, and the row gathers from {self.places}")
+        if found["r"] != self.places:
+            raise IllFormed(f"gather: x has {found['r']} places, and the row gathers from {self.places}")
         return {}
 
 
@@ -57,7 +58,7 @@ def build(row):
 
 def spec(x, i, row, at=unwatched):
     place = i.astype(np.int64)
-    place = at("place", place + row.places * (place < 0), I32)                     # R2
+    place += row.places * (place < 0)                                              # R2
     return np.take_along_axis(x.astype(np.int64), place[:, :, None], axis=1)       # R1
 
 
@@ -78,7 +79,7 @@ def kernel(row):
 
 
 def real(x, i):
-    """The same of real numbers x (n k c) and places i (n w)."""
+    """The same of real numbers x (n r c) and places i (n w)."""
     return np.take_along_axis(x, i[:, :, None], axis=1)
 
 

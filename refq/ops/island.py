@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints.operand import F32, Operand
+from refq.ints.operand import F32
 from refq.ints.row import Row as Base
 from refq.ints.row import decided
 from refq.ints.sites import unwatched
@@ -54,8 +54,8 @@ class Row(Base):
 
     @property
     def takes(self):
-        images = {f"x{i}": real_numbers("n " + axes(f"x{i}", shape)) for i, shape in enumerate(self.shapes)}
-        return images | {f"c{i}": real_numbers(axes(f"c{i}", shape)) for i, shape in enumerate(self.constants)}
+        images = {f"x{i}": F32(("n " + axes(f"x{i}", shape)).strip()) for i, shape in enumerate(self.shapes)}
+        return images | {f"c{i}": F32(axes(f"c{i}", shape)) for i, shape in enumerate(self.constants)}
 
     @property
     def gives(self):
@@ -69,10 +69,6 @@ class Row(Base):
                     raise IllFormed(f"island: {kind}{i} is {given}, and the row takes {shape}")
         return {name: size for i, shape in enumerate(self.results)
                 for name, size in zip(axes(f"y{i}", shape, "{}").split(), shape)}
-
-
-def real_numbers(names):
-    return Operand(F32, names.strip(), -np.inf, np.inf)
 
 
 def axes(name, shape, form="[{}]"):

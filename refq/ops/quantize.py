@@ -93,7 +93,8 @@ def spec(x, scale, zp, row, at=unwatched):
         raise IllFormed("quantize: x has a NaN, which this row gives no code; clean the data first")
     away = np.float32(np.inf if row.nan == "highest" else -np.inf)
     x, after = np.where(lost, away, x), row.zero_point == "after"                                     # R6
-    value = quotients.value(row.quotient, row.zero_point)(x, scale, zp)                               # R1 R2
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = quotients.value(row.quotient, row.zero_point)(x, scale, zp)                           # R1 R2
     whole = at.nearest("rounded", row.ties, value, I40)                                               # R3
     if row.far == "lowest_int32":
         whole = at("converted", np.where((whole < I32.lo) | (whole > I32.hi), I32.lo, whole), I32)    # R4

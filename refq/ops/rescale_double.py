@@ -66,7 +66,7 @@ def build(row, factors, unit, zin, zp, count=1):
 
 
 def spec(acc, zin, mantissa, exponent, zp, row, at=unwatched):
-    centred = at("centred", acc.astype(np.int64) - zin, I64)                                      # R1
+    centred = acc.astype(np.int64) - zin                                                          # R1
     value = centred.astype(np.float64) * np.ldexp(mantissa.astype(np.float64), -exponent.astype(np.int32))      # R2
     return at.clip("y", at.nearest("rounded", row.ties, value, I40) + zp, row.out)                # R3 R4 R5
 

@@ -25,6 +25,7 @@ import numpy as np
 from refq.errors import IllFormed
 from refq.ints import functions, libm, rounding
 from refq.ints.floats import nearest, plus, product
+from refq.ints.interpolated import single
 from refq.ints.jit import jit
 from refq.ints.operand import F32, never_empty
 from refq.ints.row import Row as Base
@@ -73,9 +74,9 @@ def build(row, scale, count, s_out, z_out):
         table = libm.expf(np.maximum(np.float32(-scale) * steps.astype(np.float32), np.float32(-104)))
     else:                           # raised by a number of units of q, so that a row's sum comes near the end of float32
         with localcontext(prec=functions.DIGITS):
-            room = float((Decimal(float(np.finfo(np.float32).max)) / count).ln())
-        single = np.float64(np.float32(scale))
-        table = libm.nearest((max(0.0, room - 5) / single - steps) * single)
+            room = float(single(Decimal(float(np.finfo(np.float32).max / np.float32(count))).ln()))
+        wide = np.float64(np.float32(scale))
+        table = libm.nearest((max(0.0, room - 5) / wide - steps) * wide)
     unit = np.float32(s_out) if row.normalized == "reciprocal" else np.floor(np.float32(1) / np.float32(s_out))
     return {"t": table, "unit": unit, "zp": z_out}
 

@@ -10,7 +10,7 @@ R2       rescaled as in rescale, and what lies below -10 is taken for -10
 R3       E and R are tables of 513 entries of exp(x) and 1 / (1 + x), read with one rounding, half up (refq.ints.interpolated)
 R4       S without its leading zeros, half up, is 1 + x of R
 R5       one product an element, rounded by `ties` of the last shift, then clipped: a share of 1 is 32767
-error    |y / 2**15 - softmax| <= 2**-13 + C * e**-10 / S for rows of C codes: beyond 10 below the largest no exp gets smaller
+error    |y / 2**15 - softmax| <= 2**-13 + C * 2**-14 / S for rows of C codes: no exp is smaller than 2**-14
 source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/softmax.h, SoftmaxInt16, commit 90b983c2
 """
 from dataclasses import dataclass

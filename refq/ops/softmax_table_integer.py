@@ -4,7 +4,8 @@
 
 units    q counts s; t[i] counts t[0] * e**(-i * s); y counts 2**-b from its lowest code
 R1       the largest code of the row is taken off, so a zero point plays no part; what is left is the index
-R2       S has 32 bits without a sign: entries are at most 2**23 - 1, and so small that a row of C codes does not leave them
+R2       S has 32 bits without a sign: entries are at most 2**23 - 1, and so small that a row of C codes does not leave them;
+         a sum of 0 counts as 1
 R3       divided exactly, ties as the row says
 R4       a share of 1 gives the largest code
 error    |(y - lowest) / 2**b - softmax| <= 2**-(b+1) + 2**-b * (share of 1) + (C + 1) / (2 * t[0]) for rows of C codes
@@ -58,10 +59,9 @@ class Row(Base):
 
 def build(row, scale, count):
     """The table for codes of `scale` (float64, means what it is) in rows of `count`."""
-    top = Decimal(min(U32.hi // count, LARGEST)) if count * LARGEST <= U32.hi else Decimal(U32.hi) / count
+    top = min(Decimal(U32.hi) / count, Decimal(LARGEST))
     with localcontext(prec=functions.DIGITS):
-        made = [int((min(top, Decimal(LARGEST)) * functions.exp(-i * Decimal(float(scale)))).to_integral_value())
-                for i in range(256)]
+        made = [int((top * functions.exp(-i * Decimal(float(scale)))).to_integral_value()) for i in range(256)]
     return {"t": made}
 
 
@@ -80,16 +80,10 @@ def zero(row):
     return row.out.lo
 
 
-def admit(t):
-    if not t[0]:
-        raise IllFormed("softmax_table_integer: the largest code's exponential is 0; it is at least 1")
-
-
 def spec(q, t, row, at=unwatched):
-    admit(t)
     q = q.astype(np.int64)
     e = at("e", t.astype(np.int64)[at("d", q.max(axis=1, keepdims=True) - q, Width(9))], U32)      # R1
-    total = at("total", e.sum(axis=1, keepdims=True), I64)                                         # R2
+    total = at("total", np.maximum(e.sum(axis=1, keepdims=True), 1), I64)                 # R2
     scaled = at.divide("scaled", row.ties, e << row.out.bits, total, I64)                          # R3
     return at("y", np.minimum(scaled, (1 << row.out.bits) - 1) + row.out.lo, row.out)              # R4
 
@@ -100,18 +94,15 @@ def kernel(row):
     most = (1 << bits) - 1
 
     @jit(nogil=True, error_model="numpy")
-    def shares(q, t, y):
+    def softmax_table_integer(q, t, y):
         for r in range(q.shape[0]):
             largest, total = np.int64(q[r].max()), 0                                               # R1
             for c in range(q.shape[1]):
                 total += np.int64(t[largest - q[r, c]])                                            # R2
+            total = max(total, 1)
             for c in range(q.shape[1]):
                 e = np.int64(t[largest - q[r, c]])                                                 # R1
                 y[r, c] = min(divided(e << bits, total), most) + lo                                # R3 R4
-
-    def softmax_table_integer(q, t, y):
-        admit(t)
-        shares(q, t, y)
 
     return softmax_table_integer
 

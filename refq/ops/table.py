@@ -6,7 +6,7 @@ units    q counts s_in, y counts s_out
 R1       the lowest code reads entry 0
 R2       an entry is rounded, ties as the row says: correctly from the real value, whatever machine makes it; or from
          float32, with x, f(x) and the quotient by s_out, or the product with its reciprocal, each rounded to it
-R3       the zero point joins after the rounding, and the sum is clipped
+R3       the zero point joins after the rounding, or the float32 before it, and the sum is clipped
 error    at most half a unit of y for the nearest roundings, while R3 does not clip; where evaluated in float32 a tie and what
          float32 takes for one can go the other way: 2**-21 of |y| more
 source   TOSA 1.0 TABLE; tensorflow/lite/kernels/internal/common.h, LUTPopulate (float32, reciprocal); microsoft/onnxruntime
@@ -35,12 +35,15 @@ from refq.ints.width import I8, I40, Width, at_most
 class Row(Base):
     ties: str = choice("half_even", *rounding.names, acts="build")
     evaluated: str = choice("exact", *quotients, acts="build")
+    zero_point: str = choice("after", "inside", acts="build")
     q: Width = decided(I8)
     out: Width = decided(I8)
 
     def __post_init__(self):
         super().__post_init__()
         at_most(16, "table", self.q)
+        if self.evaluated == "exact" and self.zero_point == "inside":
+            raise IllFormed("table: a zero point inside the rounding is one of float32; evaluate in float32, or join it after")
 
     @property
     def takes(self):
@@ -62,7 +65,7 @@ def build(row, function, s_in, z_in, s_out, z_out):
     takes and gives float32 arrays. Raises IllFormed where a float is too close to a tie to decide."""
     steps = np.arange(row.q.lo, row.q.hi + 1) - z_in
     if row.evaluated != "exact":
-        return {"t": row.out.clip(z_out + by_float32(row, function, s_in, steps, s_out)).tolist()}
+        return {"t": row.out.clip(by_float32(row, function, s_in, steps, s_out, z_out)).tolist()}
     codes, sure = quickly(row.ties, functions.quick.get(function), s_in * steps, s_out)
     f = functions.named(function) if isinstance(function, str) else function
     with localcontext(prec=functions.DIGITS):
@@ -71,15 +74,15 @@ def build(row, function, s_in, z_in, s_out, z_out):
     return {"t": row.out.clip(z_out + codes).tolist()}
 
 
-def by_float32(row, function, s_in, steps, s_out):
-    """Entries before their zero point, as an engine makes them in float32."""
+def by_float32(row, function, s_in, steps, s_out, z_out):
+    """Entries before they are clipped, as an engine makes them in float32."""
     f = functions32.named(function) if isinstance(function, str) else function
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         value = np.asarray(f(steps.astype(np.float32) * np.float32(s_in)), np.float32)
-        ratio = quotient(row.evaluated, "after")(value, np.float32(s_out), 0)
+        ratio = quotient(row.evaluated, row.zero_point)(value, np.float32(s_out), z_out)
     if np.isnan(ratio).any():
         raise IllFormed(f"table: {function} gives {value[np.isnan(ratio)][0]}; clip its input or define the value there")
-    return nearest32(row.ties, I40)(ratio)
+    return nearest32(row.ties, I40)(ratio) + (z_out if row.zero_point == "after" else 0)
 
 
 def quickly(ties, function, x, unit):

@@ -8,7 +8,8 @@ units    q counts s_in; y counts s_out, 2**-7 of it where raised
 R1       the nine high bits of the code, the lowest one first, are the index
 R2       the seven low bits say how far between two entries; rounded once, half up, or not at all
 R3       an entry is the function, rounded half away, less half of what the line to the next errs in its middle
-error    of functions whose second derivative stays below b: 128**2 / 16 * b * s_in**2 and 1.5 units of y, where no entry clips
+error    two units of y, 128**2 / 16 * s_in**2 of the second derivative, and what one step of q changes, where no entry clips:
+         entries lie 65535 / 512 codes apart, and are read as if it were 128
 source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/common.h, LUTPopulate; TOSA 1.0 TABLE; both commit 90b983c2
 """
 from dataclasses import dataclass

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from refq import dialects, recipes
+from refq import recipes
 from refq.graph.quantize import quantize
 from refq.graph.store import load, program_hash, save
 from refq.ints.operand import F32
 from refq.ints.width import Width
 from refq.load.network import load as load_network
 
-COMBINATIONS = [(r, d) for r in recipes.names() for d in dialects.names()]
+COMBINATIONS = [(r, d) for r in recipes.names() for d in digits.SPINE]
 every = pytest.mark.parametrize("recipe, dialect", COMBINATIONS)
 
 

@@ -1,6 +1,7 @@
 """Lowering: each float operation as integers, near the float values, kernels equal to specs; and what is refused."""
 from dataclasses import replace
 
+import digits
 import nets
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_with_wide_activations(tmp_path, name):
     nets.near(nets.network(tmp_path, NETWORKS[name]), "w8a16", "onnx", 30)
 
 
-@pytest.mark.parametrize("dialect", dialects.names())
+@pytest.mark.parametrize("dialect", digits.SPINE)
 @pytest.mark.parametrize("name", ["attention", "class token", "post-norm", "two convolutions", "Sigmoid"])
 def test_under_every_dialect(tmp_path, name, dialect):
     """The same under each dialect."""

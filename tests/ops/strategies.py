@@ -92,6 +92,11 @@ ROWS = {
         "q": U8, "out": U8, "normalized": "quotient", "ties": "half_even", "store": "wrap"}),
     "softmax_table_integer": ({"q": I8, "out": I8},),
     "clip": ({"q": I16},),
+    "island": (
+        {"nodes": (("Sub", ("x1", "x0"), ("t0",), ()), ("Relu", ("t0",), ("y1",), ()), ("Tanh", ("y1",), ("y0",), ())),
+         "shapes": ((2, 3), (3,)), "constants": (), "results": ((2, 3), (2, 3))},
+        {"nodes": (("ReduceMean", ("x0",), ("y0",), (("axes", (1, 2)), ("keepdims", 0))),), "shapes": ((2, 3),),
+         "constants": (), "results": ((),)}),
 }
 
 
@@ -120,6 +125,13 @@ def arrange_sizes(row, draw):
     return found
 
 
+def island_sizes(row, draw):
+    found = {"n": draw(st.sampled_from((0, 1, 3)))}
+    for declared, shape in zip(row.takes.values(), (*row.shapes, *row.constants)):
+        found |= dict(zip(declared.names[-len(shape):] if shape else (), shape))
+    return found
+
+
 def table_sizes(row, draw):
     return {"n": draw(st.sampled_from(SIZES)), "i": 1 << row.q.bits}
 
@@ -131,7 +143,7 @@ def thrown_sizes(row, draw):
 
 
 def gather_sizes(row, draw):
-    return {axis: draw(st.sampled_from(SIZES[:6])) for axis in ("n", "w", "c")} | {"k": row.places}
+    return {axis: draw(st.sampled_from(SIZES[:6])) for axis in ("n", "w", "c")} | {"r": row.places}
 
 
 def pool_sizes(row, draw):
@@ -149,7 +161,7 @@ def entries_sizes(count):
 special = {"table16": entries_sizes(513), "softmax_table": entries_sizes(256), "softmax_table_integer": entries_sizes(256),
            "conv2d": conv2d_sizes, "conv_transpose2d": thrown_sizes, "max_pool": pool_sizes, "average_pool": pool_sizes,
            "average_pool_float32": pool_sizes, "average_pool_values": pool_sizes, "gather": gather_sizes,
-           "arrange": arrange_sizes, "table": table_sizes}
+           "arrange": arrange_sizes, "table": table_sizes, "island": island_sizes}
 
 
 def drawn_sizes(name, row, draw):

@@ -56,7 +56,8 @@ def test_means_of_python_integers(geometry, h, w, fields):
         compared("average_pool", row, h, w, expected, style)
 
 
-@pytest.mark.parametrize("zero_point, block", [("after", 1), ("inside", 1), ("fused", 1), ("after", 8), ("fused", 16)])
+@pytest.mark.parametrize("zero_point, block", [("after", 1), ("inside", 1), ("fused", 1), ("after", 8), ("fused", 16),
+                                               ("kept", 1)])
 @pytest.mark.parametrize("geometry, h, w", [*GEOMETRIES[:3], BEYOND])
 def test_means_by_one_product(geometry, h, w, zero_point, block):
     """The float32 product of a sum; 19 channels are two blocks of 8 and three more, or one of 16."""

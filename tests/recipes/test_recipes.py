@@ -87,7 +87,7 @@ def test_what_a_dialect_forbids(recipe, changes, said):
         recipe.admit(dialect)
 
 
-@pytest.mark.parametrize("name", dialects.names())
+@pytest.mark.parametrize("name", digits.SPINE)
 @pytest.mark.parametrize("recipe", recipes.names())
 def test_dialects_admit_them(name, recipe):
     """Every recipe runs under every dialect."""

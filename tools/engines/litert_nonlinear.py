@@ -1,7 +1,8 @@
 """LiteRT's nonlinear operations: by its reference kernels, by its fast ones, and by XNNPACK where it takes them.
 
 LOGISTIC, TANH and GELU of int8 are tables under all three. LOGISTIC and TANH of int16 at scales that are powers of two (2**-12;
-2**-11 too for TANH) take other kernels outside the reference: they are drawn for the reference alone.
+2**-11 too for TANH) take other kernels outside the reference: they are drawn for the reference alone. XNNPACK takes a LEAKY_RELU
+whose two factors are between 2**-8 and 2**7, and leaves the others to TFLite's kernel.
 """
 from functools import partial
 
@@ -55,10 +56,11 @@ def wide(name, function, kernels, rng):
 
 
 def leaky(kernels, width, rng):
-    q, alpha = models.codes(rng, width), float(np.float32(rng.choice([0.0, 0.01, 0.125, 0.25, 0.3, 1.0, 1.7])))
+    alphas = [0.125, 0.25, 0.3, 1.0, 1.7] + [0.0, 0.01] * (kernels != "xnnpack")
+    q, alpha = models.codes(rng, width), float(np.float32(rng.choice(alphas)))
     even = bool(rng.integers(0, 2))
     s = models.scale(rng, -12, 2, even)
-    unit = s * models.scale(rng, -4 if kernels != "xnnpack" else -3, 6, even)
+    unit = s * models.scale(rng, -3, 4, even)
     unit = float(np.float32(unit))
     zeros = (0, 0) if width == I16 else (models.zero(rng, I8), models.zero(rng, I8))
     kind = "int16" if width == I16 else "int8"
@@ -76,7 +78,8 @@ def swish(kernels, rng):
     s = models.scale(rng, -10, 3, even)
     unit = float(np.float32(s * models.scale(rng, -6, 1, even)))
     theirs = answer("HARD_SWISH", kernels, q, "int8", (s, z), (unit, zero), "HardSwish")
-    return models.judged(HARD_SWISH, {}, q, theirs, f"HARD_SWISH {s!r} {z} {unit!r} {zero}", s_in=s, z_in=z, s_out=unit, z_out=zero)
+    return models.judged(HARD_SWISH, {}, q, theirs, f"HARD_SWISH {s!r} {z} {unit!r} {zero}", s_in=s, z_in=z, s_out=unit,
+                         z_out=zero)
 
 
 def softmax(kernels, rng):

@@ -9,6 +9,6 @@ NAME, DIALECT = "fbgemm", "fbgemm"
 version = partial(models.version, NAME)
 campaigns = [*models.linears(NAME, DIALECT, "rescale_bias"), *models.convs(NAME, DIALECT, "rescale_conv2d"),
              *models.dynamics(NAME, DIALECT),
-             *(c for role in ("add", "add_scalar", "mul") for width in (U8, I8)
+             *(c for role in ("add", "add_scalar", "mul", "mul_scalar") for width in (U8, I8)
                for c in models.elementwise(NAME, DIALECT, role, width)),
              *models.codes(NAME, DIALECT)]

@@ -168,6 +168,7 @@ def joined(engine, dialect, role, width, relu, rng):
     da, db = (a.astype(np.int64) - za) * float(sa), (b.astype(np.int64) - zb) * float(sb)
     real = da * db if word == "mul" else da + db
     so = stretched(rng, real, float(sa) * float(sb) if word == "mul" else max(float(sa), float(sb)) / 8, even)
+    so = so if word == "add" or rng.integers(0, 8) else scale(rng, even)
     apart = 2 if "scalar" in kind else 1
     one, two = (tensor(t, np.repeat(q, apart), s, z)[::apart] for q, s, z in ((a, sa, za), (b, sb, zb)))
     made = getattr(t.ops.quantized, word + "_relu" * relu)(one, two, float(so), zo)

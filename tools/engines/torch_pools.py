@@ -1,7 +1,7 @@
 """PyTorch's pools of quantized tensors: its own, whose arithmetic depends on how images lie, and QNNPACK's.
 
-Images whose channels lie first are averaged one product at a time. Of those whose channels lie last the channels that fill
-vectors (16 of AVX-512, 8 of AVX2) are averaged otherwise than the rest; an adaptive pool otherwise than one of a given window.
+Of images whose channels lie last the channels that fill vectors (16 of AVX-512, 8 of AVX2) are averaged otherwise than the rest,
+and than those of images whose channels lie first; an adaptive pool otherwise than one of a given window (always 8 in a vector).
 """
 from functools import partial
 
@@ -14,7 +14,8 @@ from tools.engines.qlinear_models import named
 
 version = partial(models.version, "qnnpack")
 MEAN = {False: "average_pool", True: "average_pool_channels_last"}
-ADAPTIVE = {False: "average_pool", True: "average_pool_adaptive_channels_last"}
+ADAPTIVE = {False: "average_pool_adaptive", True: "average_pool_adaptive_channels_last"}
+PLACES = {True: "all", False: "valid"}
 
 
 def geometry(rng, h, w):
@@ -26,9 +27,11 @@ def geometry(rng, h, w):
 
 
 def vector():
-    """How many channels a vector of this processor's kernels takes: the role's row has the same, or this is another machine."""
+    """What this processor's kernels make of the row of the processor that the dialect tells of: how many channels fill a vector,
+    or that there is none."""
     import torch
-    return {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 0)
+    filled = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability())
+    return {"block": filled} if filled else {"zero_point": "inside"}
 
 
 def tensor(t, drawn, last):
@@ -45,13 +48,9 @@ def codes_of(quantized):
 def averaged(engine, dialect, role, width, last, every, rng):
     """avg_pool2d; QNNPACK divides by all places of a window whatever it is told."""
     t, drawn = models.torch(engine), windowed(rng, width, geometry, same=True)
-    (kernel, stride, padding), counts = (drawn.geometry[k] for k in ("kernel", "stride", "padding")), "all" if every else "valid"
+    (kernel, stride, padding), counts = (drawn.geometry[k] for k in ("kernel", "stride", "padding")), PLACES[every]
     made = t.nn.functional.avg_pool2d(tensor(t, drawn, last), kernel, stride, padding[:2], False, every)
-    return drawn.compared(drawn.mean(dialect, role, counts=counts, **blocks(last)), codes_of(made), counts=counts)
-
-
-def blocks(last):
-    return {"block": vector()} if last and vector() else {"zero_point": "inside"} if last else {}
+    return drawn.compared(drawn.mean(dialect, role, counts=counts, **(vector() if last else {})), codes_of(made), counts=counts)
 
 
 def adapted(engine, dialect, role, width, last, rng):
@@ -63,7 +62,7 @@ def adapted(engine, dialect, role, width, last, rng):
     shape = (int(-(-COUNT // (4 * c * np.prod(size)))), *(k * s for k, s in zip(kernel, size)), c)
     drawn = pool(rng, width, shape, {"kernel": kernel, "stride": kernel, "padding": (0, 0, 0, 0)}, True)
     made = t.nn.functional.adaptive_avg_pool2d(tensor(t, drawn, last), size)
-    return drawn.compared(drawn.mean(dialect, role, **blocks(last)), codes_of(made))
+    return drawn.compared(drawn.mean(dialect, role), codes_of(made))
 
 
 def largest(engine, dialect, width, last, rng):
@@ -79,12 +78,12 @@ def lying(last):
 
 
 campaigns = [
-    *(named(f"avg_pool2d {width}, {lying(last)}, over {'all' if every else 'valid'} places", "torch_x86", averaged, "x86", "torch_x86",
+    *(named(f"avg_pool2d {width}, {lying(last)}, over {PLACES[every]} places", "torch_x86", averaged, "x86", "torch_x86",
             MEAN[last], width, last, every) for width in (U8, I8) for last in (False, True) for every in (True, False)),
     *(named(f"adaptive_avg_pool2d {width}, {lying(last)}", "torch_x86", adapted, "x86", "torch_x86", ADAPTIVE[last], width, last)
       for width in (U8, I8) for last in (False, True)),
     *(named(f"max_pool2d {width}, {lying(last)}", "torch_x86", largest, "x86", "torch_x86", width, last)
       for width in (U8, I8) for last in (False, True)),
     named("avg_pool2d u8, qnnpack", "torch_qnnpack", averaged, "qnnpack", "torch_qnnpack", "average_pool", U8, False, True),
-    named("adaptive_avg_pool2d u8, qnnpack", "torch_qnnpack", adapted, "qnnpack", "torch_qnnpack", "average_pool", U8, False),
+    named("adaptive_avg_pool2d u8, qnnpack", "torch_qnnpack", adapted, "qnnpack", "torch_qnnpack", "average_pool", U8, True),
     named("max_pool2d u8, qnnpack", "torch_qnnpack", largest, "qnnpack", "torch_qnnpack", U8, False)]

@@ -57,7 +57,8 @@ def rescale(rng, source, target, scale32=True, rounding="SINGLE_ROUND", unsigned
     out_width = UNSIGNED[target] if unsigned[1] else WIDTHS[target]
     inner, outer = acc_width.bits, min(out_width.bits, 30)
     mult = multipliers(rng, channels, bits)
-    shift = np.clip(bits - 1 - rng.integers(outer - inner - 2, outer - 1, channels), 2, 62)
+    least = min(outer - inner, -2) - 2
+    shift = np.clip(bits - 1 - rng.integers(least, np.where(rng.random(channels) < 0.6, 0, outer - 1)), 2, 62)
     zin, zp = zero_point(rng, source, unsigned[0]), zero_point(rng, target, unsigned[1])
     unit = 2.0 ** shift / mult
     reach = np.minimum(2.0 ** np.minimum(shift - 1, inner - 1), 1.4 * 2.0 ** (outer - 1) * unit).astype(np.int64)
@@ -170,7 +171,7 @@ def joined(rng, kind, op, dialect, rounding):
     """Two RESCALEs to a common grid of 20 (15) more bits, ADD or SUB of INT32, and a RESCALE back: what TFLite's become."""
     width, role = WIDTHS[kind], op.lower() + ("" if kind == "INT8" else "_wide")
     built = grids(rng, kind)
-    built["so"] = float(np.float32(rng.choice([0.5, 1, 2]) * max(built["sa"], built["sb"])))
+    built["so"] = float(np.float32(rng.choice([0.25, 0.5, 1]) * max(built["sa"], built["sb"])))
     a, b = codes(rng, width, 1 << 17), codes(rng, width, 1 << 17)
     ours = play(dialect, role, {"a": width, "b": width, "out": width}, {"a": a, "b": b}, **built)
     constants, row = made(dialect, role, built)
@@ -191,7 +192,7 @@ def mul(rng, kind, dialect, rounding):
     """MUL of INT32 codes less their zero points, and a RESCALE: what TFLite's becomes."""
     width, role = WIDTHS[kind], "mul" if kind == "INT8" else "mul_wide"
     built = grids(rng, kind)
-    spread = width.hi if rng.random() < 0.5 else width.hi / 4
+    spread = width.hi / rng.choice([1, 8, 32])
     built["so"] = float(np.float32(built["sa"] * built["sb"] * spread))
     a, b = codes(rng, width, 1 << 17), codes(rng, width, 1 << 17)
     ours = play(dialect, role, {"a": width, "b": width, "out": width}, {"a": a, "b": b}, **built)
@@ -215,6 +216,8 @@ def average_pool(rng, kind):
     q = codes(rng, width, shape)
     near = rng.integers(-3, 4, shape) + (width.lo if rng.random() < 0.5 else zin)
     q = np.where(rng.random() < 0.4, np.clip(near, width.lo, width.hi), q).astype(width.dtype)
+    if rng.random() < 0.5:
+        q[:, shape[1] // 2:] = rng.choice([width.lo, width.hi])
     widths = {"q": width, "out": width, "kernel": (kh, kw), "padding": (top, left, bottom, right)}
     ours = play("tosa", "average_pool", widths, {"q": q}, s_in=1.0, zin=zin, s_y=1.0, zp=zp)
     graph = Graph()

@@ -168,7 +168,9 @@ def bound(made, given, dialect):
 
 
 def within(codes, width, declared):
-    """Codes in the container of an operand, within the width that its tensor really has."""
+    """Codes in the container of an operand, within the width that its tensor really has; real numbers are as they are."""
+    if declared.width.dtype.kind == "f":
+        return np.ascontiguousarray(codes, declared.width.dtype)
     return np.ascontiguousarray(width.clip(codes) if width.bits < declared.width.bits else codes, declared.width.dtype)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.ints.exponential import FINEST
-from refq.vectors.draw import nonlinear, values
+from refq.vectors.draw import joined, nonlinear, plain, reals, values
 from refq.vectors.draw.scales import FITTED
 
 
@@ -24,18 +24,18 @@ def of(op, row, found, stream, index, reach=None, zeros=()):
     or None where the whole register is used; `zeros`: operands that are 0."""
     made = {}
     for name, declared in row.takes.items():
-        if declared.width.dtype.kind == "f":
+        if declared.width.dtype.kind == "f" and not declared.joins:
             made[name] = np.zeros(tuple(found[axis] for axis in declared.names))
         elif not declared.joins:
             shape = tuple(found[axis] for axis in declared.names)
-            style = at_an_end if op == "batch_matmul" else SPECIAL.get(name, plain)
+            style = at_an_end if op == "batch_matmul" else SPECIAL.get(name, common)
             made[name] = style(stream.under(name), declared, shape, index)
     if reach and "zin" in made:
         made["zin"] = int(np.clip(made["zin"], -reach.most // 2, reach.most // 2))
     elif getattr(row, "high", "none") != "none" and "zin" in made:
         made["zin"] = 0                         # a full register less a zero point would leave 32 bits
     made |= {name: made[name] * 0 for name in zeros if name in made}
-    fit = FITTED.get(op) or nonlinear.FITTED.get(op)
+    fit = (FITTED | joined.FITTED | nonlinear.FITTED | plain.FITTED | reals.FITTED).get(op)
     if fit:
         made |= fit(row, made, stream.under("scale"), index, reach)
     return {name: held(row.takes[name], made[name]) for name in row.takes if name in made}
@@ -47,7 +47,7 @@ def held(declared, value):
     return array if declared.names else array[()] if declared.width.dtype.kind == "f" else int(array)
 
 
-def plain(stream, declared, shape, index):
+def common(stream, declared, shape, index):
     return values.drawn(stream, declared, shape, values.STYLES[index % len(values.STYLES)])
 
 

@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-from refq.vectors.draw import nonlinear, values
+from refq.vectors.draw import nonlinear, plain, reals, values
 from refq.vectors.draw.scales import BEHIND_53_BITS
 
 TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
@@ -16,12 +16,15 @@ TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
 
 def place(op, row, shapes, stream, index, constants):
     """Operand to codes (cases *shape) of every operand with axis n; `shapes`: operand to (cases *shape)."""
-    fill = PLACED.get(op)
-    if fill and index % 4 != 3:
+    fill = (PLACED | reals.PLACED).get(op)
+    if fill and (index % 4 != 3 or op in reals.PLACED):
         main = next(iter(shapes))
         return {main: fill(row, shapes[main], stream.under("placed"), constants).astype(row.takes[main].width.dtype)}
     made = {name: SPECIAL.get(op, styled)(stream.under(name), row.takes[name], shape, index) for name, shape in shapes.items()}
-    return opposed(row, made, stream.under("opposed"), constants) if op in ("add", "add_float32") else made
+    made = plain.legal(op, row, made, constants)
+    if op == "mul" and index % 5:
+        return close(row, made, stream.under("close"), constants)
+    return opposed(row, made, stream.under("opposed"), constants) if op in ("add", "add_float32", "add_weighted") else made
 
 
 def styled(stream, declared, shape, index):
@@ -42,6 +45,14 @@ def opposed(row, made, stream, constants):
     against = np.clip(constants["zb"] - (a - constants["za"]) + stream.integers(-1, 1, a.shape) // 2, declared.lo, declared.hi)
     chosen = stream.integers(0, 1, a.shape) == 1
     return made | {"b": np.where(chosen, against, made["b"]).astype(declared.width.dtype)}
+
+
+def close(row, made, stream, constants):
+    """Some second factors are small, so that products tie instead of saturating."""
+    declared = row.takes["b"]
+    small = np.clip(constants["zb"] + stream.integers(-5, 5, made["b"].shape), declared.lo, declared.hi)
+    chosen = stream.integers(0, 3, made["b"].shape) < 3
+    return made | {"b": np.where(chosen, small, made["b"]).astype(declared.width.dtype)}
 
 
 def rows_their_own(stream, declared, shape, index):
@@ -89,7 +100,7 @@ def repeated(stream, declared, shape, index):
     return np.ascontiguousarray(made.reshape(shape), declared.width.dtype)
 
 
-SPECIAL = {"table": every_code, "clip": every_code, "add": every_code, "add_float32": every_code, "mul_float32": every_code,
+SPECIAL = {"dequantize": every_code, "add_ratio_float32": every_code, "mul": every_code, "add_weighted": every_code, "table": every_code, "clip": every_code, "add": every_code, "add_float32": every_code, "mul_float32": every_code,
            "arrange": every_code,
            **dict.fromkeys(("table16", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish"), every_code),
            **dict.fromkeys(nonlinear.ROWS, close_rows), "shiftmax": close_rows, "shiftgelu": close_rows, "ilayernorm": close_rows, "argmax": repeated,
@@ -165,5 +176,9 @@ def before_rescale_preshift(row, shape, stream, constants):
     return made
 
 
-PLACED = {"rescale": before_rescale, "rescale_float32": before_rescale_float32, "rescale_float64": before_rescale_float64,
+def before_rescale_double(row, shape, stream, constants):
+    return before_rescale(row, shape, stream, constants | {"mult": constants["mantissa"], "shift": constants["exponent"]})
+
+
+PLACED = {"rescale_double": before_rescale_double, "rescale": before_rescale, "rescale_float32": before_rescale_float32, "rescale_float64": before_rescale_float64,
           "rescale_preshift": before_rescale_preshift}

@@ -71,9 +71,10 @@ def of_rescale(row, made, stream, index, reach):
     pairs = [pair(kind, high / max(int(r), 1), takes["mult"], takes["shift"], least, stream)
              for kind, r in zip(order(stream, len(top), index), top)]
     most = reach.most + abs(int(made["zin"])) if reach else row.acc.hi + 1 + abs(int(made["zin"]))
-    # what is stored by its low bits is defined however large; a row of shifts alone may shift by less than 2
-    shifts = [s if row.store == "wrap" else
-              min(max(s, 0 if row.multiplier == "pow2" else 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
+    if row.multiplier == "pow2":                            # shifts alone, which are defined however large the result
+        right = [s - m.bit_length() + 1 for m, s in pairs]
+        return {"mult": [1 << min(max(-r, 0), 30) for r in right], "shift": [min(max(r, 0), takes["shift"].hi) for r in right]}
+    shifts = [min(max(s, 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
     return {"mult": [m for m, _ in pairs], "shift": shifts}
 
 
@@ -109,10 +110,13 @@ def of_rescale_preshift(row, made, stream, index, reach):
         if takes["post"].lo == takes["post"].hi:            # the shift behind is given: all others are in front
             pre = min(max(raised - takes["post"].lo, takes["pre"].lo), takes["pre"].hi)
         post = min(max(raised - pre, takes["post"].lo), takes["post"].hi)
-        if kind == "unit":
-            mult, post = 1 + index % 2, max(index % 2, takes["post"].lo)
+        if kind == "unit":                                  # the lowest code of `middle` is told from its neighbour
+            mult, post = (1, 0) if index % 4 < 2 else (2, 1) if row.product.bits < 64 else (2 * stream.integer(0, 60) + 1, 32)
+            pre, post = max(pre, 0) if index % 4 < 2 else 0, min(max(post, takes["post"].lo), takes["post"].hi)
+        if kind == "huge" and row.product.bits == 64:
+            post = max(min(post, 6), takes["post"].lo)
         most = (2 * int(r) + 2 * abs(int(made["zin"])) >> max(pre, 0)) << max(-pre, 0)
-        while mult > 1 and min(most, row.middle.hi) * mult >> row.product.bits - 1:
+        while kind != "unit" and mult > 1 and min(most, row.middle.hi) * mult >> row.product.bits - 1:
             mult >>= 1
         found.append((pre, mult, post))
     return {"pre": [p for p, _, _ in found], "mult": [m for _, m, _ in found], "post": [s for _, _, s in found]}
@@ -177,26 +181,30 @@ def mantissa_of_add(kind, top, left, stream):
 
 def of_add_float32(row, made, stream, index, reach):
     kinds = (("dense",) * 3, ("whole",) * 3, ("odd", "dense", "odd"), ("dense", "whole", "dense"), ("carry", "odd", "whole"),
-             ("huge", "huge", "dense"))
+             ("huge", "huge", "dense"), None, None)
+    if kinds[index % len(kinds)] is None:       # operands in halves and quarters of a unit that has no exact reciprocal: ties
+        unit = single(("odd", "whole")[index % 2], 2.0 ** -3, stream)
+        return {"sa": unit / np.float32(2), "sb": unit / np.float32(4), "so": unit}
     return {name: single(kind, 2.0 ** -3, stream) for name, kind in zip(("sa", "sb", "so"), kinds[index % len(kinds)])}
 
 
-BIASED = ((None, None), ("dense", "dense"), ("whole", "odd"), ("carry", None), (None, "whole"))
-"""Kinds of the first and the second scale, None: 1; in every other configuration a bias is multiplied by its own unit."""
+BIASED = (("unit", "unit"), ("dense", "dense"), ("whole", "odd"), ("carry", "unit"), ("unit", "whole"))
+"""Kinds of the first and the second scale; in every other configuration a bias is multiplied by a unit of its own."""
 
 
 def of_rescale_float32_bias(row, made, stream, index, reach):
-    """Every other channel has no bias, so that its ties stay where they are; the others one in whole or half accumulators."""
-    first, second = (np.float32(1) if kind is None else single(kind, 1, stream) for kind in BIASED[index % len(BIASED)])
+    """Some channels have no bias, so that their ties stay where they are; the others one in whole or half accumulators."""
+    one, two = BIASED[index % len(BIASED)]
     top = reach.seen if reach else np.full(len(made["last"]), row.acc.hi)
-    last = [single(kind, row.out.hi / max(int(r), 1), stream) / np.float32(first * second)
-            for kind, r in zip(order(stream, len(top), index), top)]
+    first = single(one, 1, stream)
+    second = np.array([single(two, 1, stream) * np.float32(2.0 ** -stream.integer(0, 3)) for _ in top], np.float32)
+    last = [single(kind, row.out.hi / max(int(r), 1), stream) for kind, r in zip(order(stream, len(top), index), top)] / (first * second)
     unit = single("whole", 2.0 ** -3, stream) if index % 2 else np.float32(1)
-    bias = stream.integers(-999, 999, len(top)) * np.float32(0.5) * np.float32(first * second) / unit
-    bias[index % 3 == 0::2] = 0
+    bias = stream.integers(-999, 999, len(top)) * np.float32(0.5) * first * second / unit
+    bias[index % 2::3] = 0
     limits = row.takes
-    return {"first": first, "second": np.full(len(top), second), "bias": np.clip(bias, limits["bias"].lo, limits["bias"].hi),
-            "unit": unit, "last": np.clip(last, limits["last"].lo, limits["last"].hi)}
+    return {"first": first, "second": second, "bias": np.clip(bias, limits["bias"].lo, limits["bias"].hi), "unit": unit,
+            "last": np.clip(last, limits["last"].lo, limits["last"].hi)}
 
 
 def of_mul_float32(row, made, stream, index, reach):

@@ -7,7 +7,7 @@ repeat what only a tail, a last row or a last channel shows.
 from dataclasses import replace
 
 from refq.errors import IllFormed
-from refq.vectors.draw import nonlinear
+from refq.vectors.draw import nonlinear, plain
 
 CASES = 3
 """Odd, so that cases times rows is no multiple of a tile."""
@@ -58,7 +58,10 @@ MOVES = (
 def of(op, row, index, shape):
     """(row, sizes) of configuration `index`: the row with its geometry, axis (and `rows`) to size; `shape`: sizes that are
     given instead."""
-    found = dict(pick(BY_OP.get(op, WIDE), index))
+    if op in plain.CHANGES:
+        row, found = plain.found(op, row, index)
+    else:
+        found = dict(pick(BY_OP.get(op, WIDE), index))
     if op == "conv2d":
         row = replace(row, **pick(GEOMETRIES, index))
         found["m"] = -(-found["m"] // row.groups) * row.groups
@@ -73,7 +76,7 @@ def of(op, row, index, shape):
         known = ["n" if axis == "rows" else axis for axis in found if axis != "i"]
         raise IllFormed(f"shape: {op} has no axis {strange[0]!r} to choose; it has {', '.join(known)}")
     found |= shape
-    if op == "conv2d":
+    if op in ("conv2d", "conv_transpose2d"):
         found["c"] = found["d"] * row.groups
     return row, found
 

@@ -43,11 +43,12 @@ def mutants(step):
     if groups and takes.get("acc") is not None and len(takes["acc"].names) == 2:
         yield "slip", "slip multiplier_by_row", "multiplier and shift are chosen by the row (modulo the channels), not by " \
             "the channel", False, by_row
-    if "shift" in takes or "sa" in takes:
+    if "shift" in takes or "ma" in takes:
         for name, phrase, change in LEFT:
             yield "slip", f"slip {name}", phrase, True, shifted(change)
-        yield "slip", "slip multiplier_overflows", "a multiplier of 1 or more is kept without a left shift and overflows " \
-            "to the lowest number", True, overflowing
+        if "mult" in takes or "ma" in takes:
+            yield "slip", "slip multiplier_overflows", "a multiplier of 1 or more is kept without a left shift and overflows " \
+                "to the lowest number", True, overflowing
 
 
 def indexed(names, index):

@@ -37,6 +37,8 @@ def field(name, old, new):
     last = name.split(".")[-1]
     if (last, new) in FIELDS:
         return FIELDS[last, new]
+    if last == "alone":
+        return f"each operand's own rescale rounds {new} instead of {old}"
     if new in TIES or new in DIRECTED:
         if old == "none":
             return f"rounds twice, the high half {new}, instead of once"

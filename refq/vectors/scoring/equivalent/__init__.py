@@ -22,7 +22,8 @@ from refq.vectors.scoring.equivalent.enumerated import enumerated
 from refq.vectors.scoring.equivalent.rows import row_alike, unread
 from refq.vectors.scoring.equivalent.sites import site_idle
 
-MOVES = ("table", "arrange")
+MOVES = ("table", "arrange", "gather")
+LEFT = ("slip left_shift_lost", "slip left_shift_to_the_right", "slip left_shift_negated", "slip multiplier_overflows")
 TERMS = ("correction: zw", "correction: zz", "w - zw ", "zero points of padding", "zw forgotten")
 """Mutants of terms that are 0, or of differences that fit, where weights have no zero point."""
 
@@ -65,6 +66,8 @@ def proof(domain, mutant):
 
 def fixed(domain, how, mutant):
     """Operands that are one number under this row, which the mutant moves about or reads otherwise and leaves as they are."""
+    if mutant.name in LEFT and "shift" in domain.row.takes and domain.row.takes["shift"].lo >= 31:
+        return "under this row no multiplier shifts to the left"
     still = [k for k, d in domain.row.takes.items() if d.names and d.width.dtype.kind != "f" and d.lo == d.hi]
     named = [k for k in still if re.search(rf"\b{k}(\b|_)", mutant.name)]
     if not named or mutant.kind not in ("slip", "storage") or how["row"] != domain.row or how["at"] is not unwatched:

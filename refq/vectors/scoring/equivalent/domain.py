@@ -20,9 +20,14 @@ def proved(row):
     if op == "add":
         names = ("a_raised", "b_raised", *(("a_scaled", "b_scaled", "total") if row.joined else ()))
         return {name: (LEAST, I32) for name in names}
+    if op == "mul" and row.overflow == "wrap":
+        return {name: (LEAST, I32) for name in ("product", "lifted")}
     if op == "shiftmax":
         return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
     return {"acc": (LEAST, None)} if op == "mean" else {}
+
+REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp", "add_ratio_float32": "", "quantize": "zp", "rescale_double": "zp"}
+"""Operations by way of float32, and the zero point that may join what they round."""
 
 SUMS = ("matmul", "conv2d", "batch_matmul")
 
@@ -79,8 +84,15 @@ class Domain:
 
     def traced(self, reach, row, forced):
         at = Reached(proved(row), forced)
-        if self.step.op == "add_float32":       # what is before the rounding is float32, and holds anything
-            return at.seen, at.clip("y", at("rounded", Interval(I40.lo, I40.hi), I40) + reach["zo"], row.out)
+        joins = getattr(row, "zero_point", "after")
+        unlike = getattr(row, "far", "") == "lowest_int32" and self.step.op != "quantize"
+        if (self.step.op in REALS or joins == "folded") and not unlike:      # what is before the rounding is a float, and holds anything
+            name = REALS.get(self.step.op) if joins == "after" else ""
+            zero = reach[name] if name else Interval(0, 0)
+            whole = at("rounded", Interval(I40.lo, I40.hi), I40)
+            if self.step.op == "quantize" and row.far == "lowest_int32":
+                whole, zero = at.wrap("joined", at("converted", Interval(I32.lo, I32.hi), I32) + zero, I32), Interval(0, 0)
+            return at.seen, at.clip("y", whole + zero, row.out)
         try:
             with np.errstate(all="ignore"):
                 return at.seen, ops.load(self.step.op).spec(*reach.values(), row=row, at=at)
@@ -88,8 +100,11 @@ class Domain:
             return at.seen, None
 
     def pieces(self):
-        """`reach`, cut where x0 doubles: how often a code goes into it hangs together with how large it is."""
+        """`reach`, cut where x0 doubles: how often a code goes into it hangs together with how large it is; and at every shift
+        of a product, which says how far it is raised first."""
         reach = self.reach
+        if self.step.op == "mul" and reach["shift"].lo != reach["shift"].hi:
+            return [reach | {"shift": Interval(s, s)} for s in range(reach["shift"].lo, reach["shift"].hi + 1)]
         if "x0" not in reach or reach["x0"].lo == reach["x0"].hi:
             return [reach]
         return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25)]

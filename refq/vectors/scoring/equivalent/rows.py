@@ -74,6 +74,12 @@ def row_alike(domain, other):
         return f"under this row the spec never reads {' and '.join(differ)}"
     if differ == ["accumulate"]:
         return joins_alike(domain, other.accumulate)
+    if differ == ["overflow"] and row.overflow == "refuse":
+        return "this row refuses what its register does not hold: there is nothing that could wrap or saturate"
+    if differ == ["nan"] and "refused" in (row.nan, other.nan):
+        return "a NaN that is refused never meets a kernel"
+    if differ == ["product"] and domain.step.op == "dequantize" and {row.product, other.product} == {"float32", "exact"}:
+        return f"a difference of {row.q} codes has at most 24 bits, which float32 holds" if row.q.bits < 24 else None
     if differ == ["zero_point"] and row.ties in COMMUTE and not domain.free:
         return f"{row.ties} commutes with adding an integer, and the sum stays within 64 bits" if room_inside(domain) else None
     words = (*rounding.names, "wrap", "saturate", "clip")

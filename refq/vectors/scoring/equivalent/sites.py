@@ -31,6 +31,8 @@ def alike(domain, site, altered, result):
     """Why one alteration shows nothing at one site."""
     if altered.word:
         return word_idle(domain, site, altered.word)
+    if altered.method == "__call__" and site[1] == "wrap" and site[5].bits == 8 * site[5].dtype.itemsize:
+        return f"{site[0]} lies in {site[5].bits} bits, which keep the low ones"
     if altered.method:
         return held_alike(site)
     if getattr(altered, "limits", None):
