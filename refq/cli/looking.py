@@ -14,13 +14,15 @@ from refq.load import images as pictures
 from refq.load.network import load
 from refq.reals.floats import table
 from refq.vectors.pack import read
-from refq.view import roundings, show
+from refq.view import reference, roundings, show
 
 
 def at(what, data, recipe, dialect, picture):
     """(value, text) of a dialect, recipe, operation, rounding, pack or network; of all names where nothing is asked."""
     if what is None:
         return everything()
+    if what == "toml":
+        return reference.toml()
     path = Path(what)
     if path.suffix == ".toml" or what in dialects.names():
         d = dialects.load(what)
@@ -46,7 +48,8 @@ def everything():
              "roles": roles(), "calibrators": quantizers.names(), "loads": sorted(table)}
     value = {k: list(v) for k, v in value.items()}
     text = "\n".join(fill(', '.join(v), 100, initial_indent=f"{k:12s}", subsequent_indent=" " * 12) for k, v in value.items())
-    return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file"
+    return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file;\n" \
+        "refq show toml lists all that such a file can state"
 
 
 def network(path, data, recipe, dialect, picture):
@@ -88,9 +91,10 @@ def a_calibrator(name):
 
 
 def an_operation(name):
-    module = ops.load(name)
-    alternatives = {f.name: [str(v) for v in f.metadata.get("alternatives", ())] for f in fields(module.Row)}
-    decided = {f.name for f in fields(module.Row)} - set(stated(module.Row))
-    text = "\n".join(f"  {k:12s} {', '.join(v) or ('decided by the tensors of a step' if k in decided else 'see the contract')}"
-                     for k, v in alternatives.items())
-    return {"operation": name, "contract": module.__doc__, "fields": alternatives}, f"{getdoc(module)}\n\nrow\n{text}"
+    module, lines = ops.load(name), reference.of_row(name)
+    decided = [f.name for f in fields(module.Row) if f.name not in stated(module.Row)]
+    text = show.table(["field", "says", "can be"], lines) if lines else "no field: targets do not differ in it"
+    rest = f"\n\nthe tensors of a step decide {', '.join(decided)}" if decided else ""
+    said = {k: {"says": says, "can be": can} for k, says, can in lines}
+    value = {"operation": name, "contract": module.__doc__, "fields": said, "decided": decided}
+    return value, f"{getdoc(module)}\n\n{text}{rest}"

@@ -12,7 +12,7 @@ the standard's own evaluator computes is `onnx_reference`.
 from refq.dialects import ivit
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add_float32, dequantize, mul_float32, quantize, rescale_float32, table
+from refq.ops import add_float32, dequantize, mul_float32, quantize, requantize_float32, rescale_float32, table
 
 dialect = Dialect(
     name="onnx",
@@ -28,6 +28,8 @@ dialect = Dialect(
         "sub_wide": Role("add_float32", add_float32.Row(join="minus")),
         "mul": Role("mul_float32", mul_float32.Row()),
         "mul_wide": Role("mul_float32", mul_float32.Row()),
+        "requantize": Role("requantize_float32", requantize_float32.Row()),
+        "requantize_wide": Role("requantize_float32", requantize_float32.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32")),
         "dequantize": Role("dequantize", dequantize.Row(product="exact")),
         "gelu": Role("table", table.Row(ties="half_even")),

@@ -14,6 +14,9 @@ from refq.ops import dequantize, quantize, rescale
 INSIDE = rescale.Row(multiplier="mantissa24", ratio="float32", ties="half_even", zero_point="inside")
 QUANTIZE = quantize.Row(quotient="float32", far="lowest_int32", nan="converted")
 
+BORROWED = ("rescale_wide", "add", "add_wide", "sub", "sub_wide", "mul", "mul_wide", "requantize", "requantize_wide", "gelu",
+            "gelu_wide", "table", "softmax", "softmax_wide", "layernorm")
+
 dialect = Dialect(
     name="onnx_reference",
     title="ONNX's reference evaluator (onnx.reference), with NumPy on x86",
@@ -23,7 +26,7 @@ dialect = Dialect(
         "rescale": Role("rescale", INSIDE),
         "quantize": Role("quantize", QUANTIZE),
         "dequantize": Role("dequantize", dequantize.Row()),
-    } | onnx.dialect.borrow("rescale_wide", "add", "add_wide", "sub", "sub_wide", "mul", "mul_wide", "gelu", "gelu_wide", "table", "softmax", "softmax_wide", "layernorm"),
+    } | onnx.dialect.borrow(*BORROWED),
     narrow=False,
     encode="half_even",
     accumulators=onnx.dialect.accumulators,

@@ -10,7 +10,7 @@ loops, so that there a quotient beyond 2**31 gives the other end.
 from refq.dialects import onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add_float32, add_ratio_float32, dequantize, mul_float32, quantize, rescale_float32
+from refq.ops import add_float32, add_ratio_float32, dequantize, mul_float32, quantize, requantize_float32, rescale_float32
 
 RESCALE = rescale_float32.Row(ratio="float32")
 
@@ -28,6 +28,8 @@ dialect = Dialect(
         "sub_wide": Role("add_float32", add_float32.Row(join="minus")),
         "mul": Role("mul_float32", mul_float32.Row(quotient="multiple", zero_point="inside")),
         "mul_wide": Role("mul_float32", mul_float32.Row()),
+        "requantize": Role("requantize_float32", requantize_float32.Row()),
+        "requantize_wide": Role("requantize_float32", requantize_float32.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32", nan="lowest")),
         "dequantize": Role("dequantize", dequantize.Row()),
     } | onnx.dialect.borrow("gelu", "gelu_wide", "table", "softmax", "softmax_wide", "layernorm"),

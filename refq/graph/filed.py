@@ -160,12 +160,12 @@ class Filed(Builder):
             codes = counts.encode(values, self.dialect.encode).astype(np.int64) if self.fits(node, name, codes, counts) \
                 else self.forced(codes, counts)
             return codes
-        if (grid.zero != 0).any() or not np.allclose(grid.scale, counts.scale, rtol=1e-6, atol=0):
-            channel = int(np.argmax(np.abs(np.broadcast_to(grid.scale, values.shape) / counts.scale - 1)))
-            said = float(np.broadcast_to(grid.scale, values.shape)[channel])
-            raise IllFormed(f"bias {name}: channel {channel} has scale {said!r} and zero point "
-                            f"{int(np.broadcast_to(grid.zero, values.shape)[channel])}; the products that it joins count "
-                            f"{float(counts.scale[channel])!r} from 0")
+        scales, zeros = (np.broadcast_to(part, values.shape) for part in (grid.scale, grid.zero))
+        wrong = (np.abs(scales / counts.scale - 1) > 1e-6) | (zeros != 0)
+        if wrong.any():
+            channel = int(np.argmax(wrong))
+            raise IllFormed(f"bias {name}: channel {channel} has scale {float(scales[channel])!r} and zero point "
+                            f"{int(zeros[channel])}; the products that it joins count {float(counts.scale[channel])!r} from 0")
         return grid.encode(values).astype(np.int64)
 
     def fits(self, node, name, codes, counts):

@@ -57,8 +57,10 @@ class Draft:
         return free
 
     def constant(self, name, value, grid=None):
-        """Adds a constant, on a grid or none; returns its name."""
-        name = self.fresh(name)
+        """Adds a constant, on a grid or none; returns its name. In a network that comes quantized the constant of that name is
+        replaced where one node alone reads it: names are kept."""
+        name = name if self.graph.grids and name in self.graph.constants and self.readers(name) <= 1 else self.fresh(name)
+        self.grids.pop(name, None)
         value = np.asarray(value)
         if grid is not None:
             self.grids[name] = grid

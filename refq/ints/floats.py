@@ -2,8 +2,8 @@
 
 `product(acc, scale)` is float32(float32(acc) * scale), both rounded to the nearest, ties to even. `nearest(ties,
 width)` rounds a float32 to an integer by any of the ten roundings, and saturates at `width` (at most 52 bits). `fused` is
-a fused multiply-add. All serve NumPy arrays and jitted kernels from the one text. `rounded` is for specs: it refuses NaN, which a kernel cannot
-meet, since it multiplies integers by finite scales.
+a fused multiply-add. All serve NumPy arrays and jitted kernels from the one text. `rounded` is for specs: it refuses NaN, which a
+kernel cannot meet, since it multiplies integers by finite scales.
 """
 from functools import cache
 

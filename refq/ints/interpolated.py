@@ -19,6 +19,7 @@ from refq.ints import functions
 from refq.ints.jit import word
 
 COUNT = 513
+REALS = {"float64": np.float64, "float32": np.float32}
 
 
 @word

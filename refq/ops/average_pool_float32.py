@@ -87,18 +87,19 @@ def build(row, s_in, zin, s_y, zp):
 
 def spec(q, zin, scale, zp, row, at=unwatched):
     kept, total, valid = row.zero_point == "kept", np.int64(0), np.int64(0)
+    taken, joins = (0, 0) if kept else (zin, zp)
     for _i, _j, codes, inside in seen(row, q.astype(np.int64)):
-        total = at("partial", total + np.where(inside[..., None], codes - zin * (not kept), 0), I32)      # R1
+        total = at("partial", total + np.where(inside[..., None], codes - taken, 0), I32)             # R1
         valid = valid + inside
     n = (valid if row.counts == "valid" else padded_places(row, *q.shape[1:3]))[:, :, None]           # R2
-    acc, last = at("single", at("acc", total, I32).astype(np.float32), F32), np.float32(zp)
+    acc, last = at("single", at("acc", total, I32).astype(np.float32), F32), np.float32(joins)
     value, whole = at("product", acc * scale[n - 1], F32), np.arange(q.shape[3]) < q.shape[3] // row.block * row.block     # R3
     inside = at("joined", value + last, F32)                                                          # R5
     if row.zero_point == "fused":
         inside = at("fused", np.where(whole, fused(acc, scale[n - 1], last), inside), F32)            # R3 R5
     after = whole & (row.zero_point == "after") | kept
     rounded = at.nearest("rounded", row.ties, np.where(after, value, inside), I40)                    # R4
-    return at.clip("y", rounded + np.where(after, zp * (not kept), 0), row.out)                       # R5 R6
+    return at.clip("y", rounded + np.where(after, joins, 0), row.out)                              # R5 R6
 
 
 @cache

@@ -89,7 +89,9 @@ slips = (negated("zx"), dropped("zw"), transposed("w"), transposed("acc"), previ
 
 def r1_zero_points_shift_the_codes(x, w, zx, zw, row):
     """Products are of differences: codes less their zero points, under zero points of 0, give the same."""
-    return rule_of(row).products == "codes" or spec(x.astype(np.int64) - zx, w.astype(np.int64) - zw, 0, 0, row) == spec(x, w, zx, zw, row)
+    if rule_of(row).products == "codes":
+        return True
+    return spec(x.astype(np.int64) - zx, w.astype(np.int64) - zw, 0, 0, row) == spec(x, w, zx, zw, row)
 
 
 def r2_sides_change_places(x, w, zx, zw, row):

@@ -7,11 +7,13 @@ units    q counts s; the argument of E counts 10 / 65535 from -10 to 0; e is Q0.
          1 / 65535 from 0 to 1; y counts 2**-15 from 0
 R1       the largest code of the row is taken off, so a zero point plays no part
 R2       rescaled as in rescale, and what lies below -10 is taken for -10
-R3       E and R are tables of 513 entries of exp(x) and 1 / (1 + x), read with one rounding, half up (refq.ints.interpolated)
+R3       E and R are tables of 513 entries of exp(x) and 1 / (1 + x), made in float64 or float32, read with one rounding, half
+         up (refq.ints.interpolated)
 R4       S without its leading zeros, half up, is 1 + x of R
 R5       one product an element, rounded by `ties` of the last shift, then clipped: a share of 1 is 32767
 error    |y / 2**15 - softmax| <= 2**-13 + C * 2**-14 / S for rows of C codes: no exp is smaller than 2**-14
-source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/softmax.h, SoftmaxInt16, commit 90b983c2
+source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/softmax.h, SoftmaxInt16, commit 90b983c2 (whose
+         tables are made in float32); LiteRT tflite/kernels/activations.cc (float64)
 """
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,10 +37,11 @@ LONGEST = 65536
 
 
 @cache
-def tables():
-    """E and R."""
-    return (interpolated.entries(functions.exp, 10 / 65535, 32767, 2 / 65535, 0),
-            interpolated.entries(lambda x: 1 / (1 + Decimal(x)), 1 / 65535, -32768, 2 / 65535, 0))
+def tables(evaluated):
+    """E and R, made in float64 or float32."""
+    reals = interpolated.REALS[evaluated]
+    return (interpolated.entries(functions.exp, 10 / 65535, 32767, 2 / 65535, 0, reals),
+            interpolated.entries(lambda x: 1 / (1 + Decimal(x)), 1 / 65535, -32768, 2 / 65535, 0, reals))
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Row(Base):
     high: str = choice("half_up", "none", *rounding.names)
     ties: str = choice("half_away", *rounding.names)
     last: str = choice("half_up", *rounding.names)
+    evaluated: str = choice("float64", *interpolated.REALS)
     q: Width = decided(I16)
     out: Width = I16
 
@@ -85,7 +89,7 @@ def result(row, scale):
 
 
 def spec(q, mult, shift, row, at=unwatched):
-    e_table, r_table = tables()
+    e_table, r_table = tables(row.evaluated)
     q = q.astype(np.int64)
     d = at("d", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))                           # R1
     scaled = multiplier.scaled(at, d, mult, shift, row.high, row.ties, "wrap")                     # R2
@@ -100,7 +104,7 @@ def spec(q, mult, shift, row, at=unwatched):
 
 @cache
 def kernel(row):
-    (e_table, r_table), read, hi = tables(), interpolated.rounded, row.out.hi
+    (e_table, r_table), read, hi = tables(row.evaluated), interpolated.rounded, row.out.hi
     scaled, last = multiplier.scaler(row.high, row.ties, "wrap"), rounding.word(row.last)
 
     @jit(nogil=True)

@@ -26,13 +26,11 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
 from refq.ints.width import I16, I24, I32, U16, Width
 
-REALS = {"float64": np.float64, "float32": np.float32}
-
 
 @dataclass(frozen=True)
 class Row(Base):
     reading: str = choice("rounded", *interpolated.readings)
-    evaluated: str = choice("float32", *REALS, acts="build")
+    evaluated: str = choice("float32", *interpolated.REALS, acts="build")
     q: Width = decided(I16)
 
     def __post_init__(self):
@@ -57,7 +55,7 @@ class Row(Base):
 def build(row, function, s_in, z_in, s_out, z_out):
     """The table of `function`, a name in refq.ints.functions or a callable of a Decimal, from the real scales (float64)."""
     f = functions.named(function) if isinstance(function, str) else function
-    return {"t": interpolated.entries(f, s_in, z_in, s_out, z_out, REALS[row.evaluated]).tolist()}
+    return {"t": interpolated.entries(f, s_in, z_in, s_out, z_out, interpolated.REALS[row.evaluated]).tolist()}
 
 
 def spec(q, t, row, at=unwatched):

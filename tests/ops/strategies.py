@@ -27,7 +27,8 @@ SATURATES = Accumulate(order="sequential", overflow="saturate", width=I16)
 # Rows beside the default one and its listed alternatives: widths and geometries.
 ROWS = {
     "matmul": ({"accumulate": WRAPS}, {"x": U8, "w": I4}, {"x": I16, "acc": I48}, {"x": U16, "w": U4, "acc": I64},
-               {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}, {"x": U8, "accumulate": CODES}, {"accumulate": CODES}),
+               {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}, {"x": U8, "accumulate": CODES},
+               {"accumulate": CODES}),
     "batch_matmul": ({"accumulate": WRAPS}, {"x": U8, "accumulate": CODES}, {"x": I16, "w": I16, "acc": I64}),
     "conv2d": ({"accumulate": WRAPS, "stride": (2, 1), "padding": (1, 0, 2, 1), "dilation": (1, 2)},
                {"accumulate": WRAPS, "padding": (1, 1, 1, 1), "groups": 6},

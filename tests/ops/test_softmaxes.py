@@ -126,14 +126,14 @@ def test_integer_table_is_near_softmax():
 
 def test_table16_entries():
     """exp from -10 to 0 and 1 / (1 + x) from 0 to 1, at their ends."""
-    e, r = softmax_table16.tables()
+    e, r = softmax_table16.tables("float64")
     assert (e[0], e[-1], r[0], r[-1]) == (2, 32767, 32767, 16384) and (np.diff(e) >= 0).all() and (np.diff(r) <= 0).all()
 
 
 @given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=12), st.integers(0, 2 ** 31 - 1), st.integers(16, 62))
 def test_table16_is_the_oracle(q, mult, shift):
     """Any multiplier, those that wrap among them."""
-    tables = [t.tolist() for t in softmax_table16.tables()]
+    tables = [t.tolist() for t in softmax_table16.tables("float64")]
     expected = oracle.softmax_table16(q, mult, shift, tables)
     assert both(softmax_table16, softmax_table16.Row(), np.array([q]), {"mult": mult, "shift": shift}).tolist() == [expected]
 

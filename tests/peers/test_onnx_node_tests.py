@@ -49,7 +49,8 @@ def spread(value, shape, axis=1, block=0):
     """A scale or zero point over an array of `shape`."""
     if block:
         return np.repeat(value, block, axis)[tuple(slice(s) for s in shape)]
-    return np.broadcast_to(value if value.ndim == 0 else value.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+    lying = [-1 if i == axis else 1 for i in range(len(shape))]
+    return np.broadcast_to(value if value.ndim == 0 else value.reshape(lying), shape)
 
 
 def quantize_linear(given, out, axis=1, block_size=0, **_):

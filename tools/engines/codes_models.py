@@ -117,7 +117,8 @@ def dynamic_product(dialect, run, w, biased, rng):
     if biased:
         feeds["b"] = (rng.normal(size=m) * float(s) * 99).astype(F) * feeds["s"]
         ours = ours + feeds["b"]
-    theirs = run(feeds, ("DynamicQuantizeMatMul", "x w s z" + " b" * biased, "y", MICROSOFT), frozen=frozen(rng, False, "w", "s", "z"))[0]
+    held = frozen(rng, False, "w", "s", "z")
+    theirs = run(feeds, ("DynamicQuantizeMatMul", "x w s z" + " b" * biased, "y", MICROSOFT), frozen=held)[0]
     return Compared(ours, theirs, int((ours != acc * (s * feeds["s"]).astype(np.float64)).sum()), f"{n} x {k + 1} x {m}")
 
 
@@ -131,7 +132,8 @@ def joined(dialect, run, role, nodes, a, b, out, rng):
         sa, sb = (np.asarray(rng.integers(1, 80) / 100, F) for _ in range(2))
     top = a.hi - a.lo
     spread = float(sa) * float(sb) * top if role.startswith("mul") else max(float(sa), float(sb))
-    feeds |= {"sa": sa, "sb": sb, "so": np.asarray(spread * 2.0 ** rng.integers(-3, 2) * (1 if even else rng.uniform(0.7, 1)), F)}
+    spread *= 2.0 ** rng.integers(-3, 2) * (1 if even else rng.uniform(0.7, 1))
+    feeds |= {"sa": sa, "sb": sb, "so": np.asarray(spread, F)}
     theirs = run(feeds, *nodes, frozen=("sa", "za", "sb", "zb", "so", "zo"))[0]
     wide = {"a": a, "b": b, "out": out, "join": "minus" if role.startswith("sub") else "plus"}
     both = {"a": feeds["a"], "b": np.ascontiguousarray(np.broadcast_to(feeds["b"], feeds["a"].shape))}
@@ -140,6 +142,20 @@ def joined(dialect, run, role, nodes, a, b, out, rng):
     da, db = ((feeds[k].astype(np.int64) - built["z" + k]) * built["s" + k] for k in "ab")
     real = (da * db if role.startswith("mul") else da - db if role.startswith("sub") else da + db) / built["so"]
     return Compared(ours, theirs, hard(real, ours, out), ", ".join(f"{k} {v}" for k, v in built.items()))
+
+
+def carried(dialect, run, width, out, rng):
+    """DequantizeLinear, QuantizeLinear: codes of one grid on another."""
+    even = rng.integers(0, 3) == 0
+    feeds = {"q": drawn(rng, width, COUNT), "sx": scale(rng, even), "zx": zeros(rng, width), "zo": zeros(rng, out)}
+    top = float(feeds["sx"]) * (width.hi - width.lo) / (out.hi - out.lo)
+    feeds["so"] = np.asarray(top * 2.0 ** rng.integers(-3, 2) * (1 if even else rng.integers(1, 40) / 10), F)
+    nodes = ("DequantizeLinear", "q sx zx", "r", {}), ("QuantizeLinear", "r so zo", "y", {})
+    theirs = run(feeds, *nodes, frozen=("sx", "zx", "so", "zo"))[0]
+    ours = play(dialect, "requantize", {"acc": width, "out": out}, {"acc": feeds["q"].reshape(-1, 1)},
+                factors=(float(feeds["sx"]),), unit=float(feeds["so"]), zin=int(feeds["zx"]), zp=int(feeds["zo"])).ravel()
+    real = (feeds["q"].astype(np.int64) - int(feeds["zx"])) * float(feeds["sx"]) / float(feeds["so"])
+    return Compared(ours, theirs, hard(real, ours, out), ", ".join(f"{k} {v}" for k, v in feeds.items() if k != "q"))
 
 
 def around(function):
@@ -180,5 +196,10 @@ def alone(dialect, run, roles=("add", "mul")):
 
 def surrounded(dialect, run, roles, widths):
     """An operation between DequantizeLinear and QuantizeLinear; `roles`: of the dialect."""
-    return [named(f"QDQ {role.split('_')[0].title()} {w}", dialect, joined, dialect, run, role, around(role.split("_")[0].title()), w, w, w)
-            for role in roles for w in widths]
+    named_as = {role: role.split("_")[0].title() for role in roles}
+    return [named(f"QDQ {name} {w}", dialect, joined, dialect, run, role, around(name), w, w, w)
+            for role, name in named_as.items() for w in widths]
+
+
+def carrying(dialect, run, pairs=((U8, U8), (I8, U8), (I16, I8), (I8, I16))):
+    return [named(f"QDQ onto another grid {a} {b}", dialect, carried, dialect, run, a, b) for a, b in pairs]

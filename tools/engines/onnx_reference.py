@@ -27,6 +27,6 @@ run = partial(onnx_models.run, by=evaluate)
 
 campaigns = [
     *codes.quantizing(DIALECT, run, (I8, U8, I16, U16, models.I4, models.U4), (I8, U8, models.I4, models.U4)),
-    *codes.dequantizing(DIALECT, run), *codes.dynamics(DIALECT, run),
+    *codes.dequantizing(DIALECT, run), *codes.dynamics(DIALECT, run), *codes.carrying(DIALECT, run),
     *codes.surrounded(DIALECT, run, ("add", "sub", "mul"), (U8, I8)), *codes.surrounded(DIALECT, run, ("add_wide",), (I16,)),
     *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run), *models.conv_integer_sums(DIALECT, run, models.PAIRS)]

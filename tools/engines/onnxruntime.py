@@ -11,7 +11,9 @@ campaigns = [
     *codes.dequantizing(DIALECT, run),
     *codes.dynamics(DIALECT, run), *codes.dynamic_products(DIALECT, run),
     *codes.alone(DIALECT, run),
-    *codes.surrounded(DIALECT, run, ("add", "mul"), (U8, I8)), *codes.surrounded(DIALECT, run, ("add_wide", "mul_wide"), (I16, U16)),
+    *codes.carrying(DIALECT, run),
+    *codes.surrounded(DIALECT, run, ("add", "mul"), (U8, I8)),
+    *codes.surrounded(DIALECT, run, ("add_wide", "mul_wide"), (I16, U16)),
     *codes.surrounded(DIALECT, run, ("sub",), (U8, I8, I16)),
     *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run),
     *models.conv_integer_sums(DIALECT, run, ((U8, U8), (U8, I8))), *models.contributed(DIALECT, run)]

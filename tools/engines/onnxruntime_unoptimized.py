@@ -12,6 +12,7 @@ run = partial(onnx_models.run, optimized=False)
 
 campaigns = [
     *codes.quantizing(DIALECT, run, blocks=()), *codes.dequantizing(DIALECT, run, blocks=()), *codes.dynamics(DIALECT, run),
+    *codes.carrying(DIALECT, run),
     *codes.alone(DIALECT, run), *codes.surrounded(DIALECT, run, ("add_wide", "mul_wide"), (U8, I8, I16, U16)),
     *codes.surrounded(DIALECT, run, ("sub",), (U8, I8)),
     *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run), *models.contributed(DIALECT, run)]

@@ -131,7 +131,8 @@ def floats(dialect, run, constant, x, w, columns, biased, rng):
         ours = ours + feeds["b"]
     theirs = run(feeds, ("MatMulIntegerToFloat", "x w sx sw zx zw" + " b" * biased, "y", MICROSOFT),
                  frozen=frozen(rng, constant, "w", "sw", "zw"))[0]
-    return Compared(ours, theirs, int((ours != acc * unit.astype(float)).sum()), f"{n} x {k} x {m}, {feeds['sx']}, {np.ravel(feeds['sw'])[:3]}")
+    inexact = int((ours != acc * unit.astype(float)).sum())
+    return Compared(ours, theirs, inexact, f"{n} x {k} x {m}, {feeds['sx']}, {np.ravel(feeds['sw'])[:3]}")
 
 
 def gemm(dialect, run, constant, x, w, columns, rng):
@@ -146,7 +147,8 @@ def gemm(dialect, run, constant, x, w, columns, rng):
     feeds["sy"] = fitting(rng, acc, feeds["sx"].astype(float) * feeds["sw"] * alpha, even)
     a, b = rng.integers(0, 2, 2)
     turned = feeds | {"x": feeds["x"].T if a else feeds["x"], "w": feeds["w"].T if b else feeds["w"]}
-    theirs = run(turned, ("QGemm", "x sx zx w sw zw b sy zy", "y", MICROSOFT | {"alpha": alpha, "transA": int(a), "transB": int(b)}),
+    how = MICROSOFT | {"alpha": alpha, "transA": int(a), "transB": int(b)}
+    theirs = run(turned, ("QGemm", "x sx zx w sw zw b sy zy", "y", how),
                  frozen=frozen(rng, constant, *"sx zx w sw zw b sy zy".split()))[0]
     return finished(dialect, x, acc, (alpha, feeds["sx"], feeds["sw"]), feeds["sy"], feeds["zy"], theirs,
                     f"{n} x {k} x {m}, alpha {alpha}, transposed {a} {b}")

@@ -16,8 +16,8 @@ from tools.engines.tflite_models import Tensor, operation
 DIALECT = "tflite"
 FIXED = {f: Role("logistic_fixed", logistic_fixed.Row(function=f)) for f in ("sigmoid", "tanh")}
 WIDE = {f: Role("logistic_table16", logistic_table16.Row(function=f)) for f in ("sigmoid", "tanh")}
-LEAKY, HARD_SWISH = Role("leaky_relu", leaky_relu.Row()), Role("hard_swish", hard_swish.Row())
-SOFTMAX, SOFTMAX_WIDE = Role("softmax_gemmlowp", softmax_gemmlowp.Row()), Role("softmax_table16", softmax_table16.Row())
+LEAKY, HARD_SWISH = Role("leaky_relu", leaky_relu.Row(ratio="float64")), Role("hard_swish", hard_swish.Row())
+SOFTMAX, SOFTMAX_WIDE = Role("softmax_gemmlowp", softmax_gemmlowp.Row()), Role("softmax_table16", softmax_table16.Row(evaluated="float32"))
 SOFTMAX_TO_16 = Role("softmax_gemmlowp", softmax_gemmlowp.Row(out=I16))
 ARENA = 1 << 22
 
@@ -76,7 +76,8 @@ def swish(rng):
     s = models.scale(rng, -10, 3, even)
     unit = float(np.float32(s * models.scale(rng, -6, 1, even)))
     theirs = answer("HARD_SWISH", q, (s, z), (unit, zero), "HardSwish")
-    return models.judged(HARD_SWISH, {}, q, theirs, f"HARD_SWISH {s!r} {z} {unit!r} {zero}", s_in=s, z_in=z, s_out=unit, z_out=zero)
+    return models.judged(HARD_SWISH, {}, q, theirs, f"HARD_SWISH {s!r} {z} {unit!r} {zero}", s_in=s, z_in=z, s_out=unit,
+                         z_out=zero)
 
 
 campaigns = [Campaign(name, DIALECT, batch) for name, batch in (

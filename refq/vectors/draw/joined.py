@@ -1,5 +1,5 @@
-"""Constants of operations on two tensors by integers, and of a float64 rescale: multipliers whose results tie, use the whole range or
-saturate, in the kinds of scales.py.
+"""Constants of operations on two tensors by integers, and of a float64 rescale: multipliers whose results tie, use the whole
+range or saturate, in the kinds of scales.py.
 
 `FITTED`: operation to a function of (row, constants drawn so far, stream, index, reach), as in scales.py.
 """

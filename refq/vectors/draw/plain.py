@@ -1,4 +1,4 @@
-"""Sizes, constants and codes of operations on plain integers and under windows: elementwise words, reductions, gather, pools.
+"""Sizes, constants and codes of operations on plain integers and under windows: words, reductions, gather, pools.
 
 `found(op, row, index)` gives the row with a word or a geometry, and the sizes, of configuration `index`; `FITTED` as in scales.py;
 `legal` keeps codes to what a row does not refuse.
@@ -15,12 +15,15 @@ from refq.ops import reduce as reduction
 
 SPREAD = ({"stride": (2, 2), "padding": (1, 0, 1, 0)}, {"stride": (3, 2), "padding": (0, 1, -1, 2), "dilation": (1, 2)},
           {"stride": (2, 1), "groups": 3}, {"padding": (1, 1, 1, 1)}, {"stride": (1, 3), "padding": (-1, 0, 0, -2)})
-THROWN = ({"rows": 1, "h": 3, "w": 3, "kh": 3, "kw": 2, "d": 3, "m": 33}, {"rows": 1, "h": 2, "w": 3, "kh": 2, "kw": 3, "d": 2, "m": 7},
-          {"rows": 1, "h": 2, "w": 4, "kh": 3, "kw": 3, "d": 1, "m": 6}, {"rows": 1, "h": 4, "w": 3, "kh": 2, "kw": 2, "d": 17, "m": 3},
-          {"rows": 5, "h": 2, "w": 1, "kh": 2, "kw": 1, "d": 2, "m": 5})
+THROWN = ({"rows": 1, "h": 3, "w": 3, "kh": 3, "kw": 2, "d": 3, "m": 33},
+          {"rows": 1, "h": 2, "w": 3, "kh": 2, "kw": 3, "d": 2, "m": 7},
+          {"rows": 1, "h": 2, "w": 4, "kh": 3, "kw": 3, "d": 1, "m": 6},
+          {"rows": 1, "h": 4, "w": 3, "kh": 2, "kw": 2, "d": 17, "m": 3},
+          {"rows": 5, "h": 2, "w": 2, "kh": 2, "kw": 1, "d": 2, "m": 5})
 
 POOLS = ({"kernel": (2, 2), "stride": (2, 2)}, {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1, 2, 0)},
-         {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1, 1, 1)}, {"kernel": (1, 4), "stride": (1, 2), "padding": (0, 1, 0, 2)},
+         {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1, 1, 1)},
+         {"kernel": (1, 4), "stride": (1, 2), "padding": (0, 1, 0, 2)},
          {"kernel": (2, 2), "stride": (1, 2), "dilation": (2, 1), "padding": (1, 0, 0, 1)}, {"kernel": (1, 2)})
 IMAGES = ({"rows": 1, "h": 4, "w": 6, "c": 33}, {"rows": 1, "h": 6, "w": 5, "c": 21}, {"rows": 3, "h": 3, "w": 3, "c": 3},
           {"rows": 1, "h": 2, "w": 5, "c": 47}, {"rows": 11, "h": 3, "w": 3, "c": 1}, {"rows": 1, "h": 1, "w": 3, "c": 160})
@@ -36,7 +39,8 @@ WORDS = ({"word": "add"}, {"word": "sub", "a": I16, "b": I16}, {"word": "mul", "
          {"word": "sub", "y": I32}, {"word": "mul", "a": I8, "b": I8}, {"word": "mul_shift", "a": I16, "b": I16})
 """Words of elementwise, each with widths that it has in TOSA."""
 CASTS = ({"x": I32, "y": I8}, {"x": I8, "y": I16}, {"x": I16, "y": U1, "store": "nonzero"}, {"x": U1, "y": I32},
-         {"x": U8, "y": I8}, {"x": I8, "y": I4}, {"x": I16, "y": I32}, {"x": I32, "y": I16}, {"x": I48, "y": I32}, {"x": I32, "y": U1, "store": "nonzero"})
+         {"x": U8, "y": I8}, {"x": I8, "y": I4}, {"x": I16, "y": I32}, {"x": I32, "y": I16}, {"x": I48, "y": I32},
+         {"x": I32, "y": U1, "store": "nonzero"}, {"x": I16, "y": I8}, {"x": I16, "y": I4})
 SUMS = ({"word": "sum"}, {"word": "max", "q": I8, "y": I8}, {"word": "min", "q": I16, "y": I16}, {"word": "product"},
         {"word": "any", "q": U1, "y": U1}, {"word": "all", "q": U1, "y": U1}, {"word": "max"}, {"word": "min"})
 LONG = ({"rows": 1, "r": 17, "c": 33}, {"rows": 9, "r": 5, "c": 3}, {"rows": 1, "r": 3, "c": 47}, {"rows": 3, "r": 33, "c": 7})

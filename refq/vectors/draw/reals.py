@@ -33,6 +33,16 @@ def of_add_ratio(row, made, stream, index, reach):
     return {"ra": ra, "rb": rb, "c": rest + np.float32(0.5 if index % 3 == 2 else 0)}
 
 
+def of_requantize(row, made, stream, index, reach):
+    """Scales of channels, some of them halves of a unit that has no exact reciprocal."""
+    unit = single(("dense", "odd", "whole", "carry")[index % 4], 2.0 ** -3, stream)
+    less = max(row.acc.bits - 8, 0)
+    kinds = order(stream, len(made["scale"]), index)
+    found = [unit / np.float32(2 << i % 3 + less) if i % 2 else single(kind, 2.0 ** -3, stream) * np.float32(2.0 ** -less)
+             for i, kind in enumerate(kinds)]
+    return {"scale": np.clip(found, row.takes["scale"].lo, row.takes["scale"].hi), "unit": unit}
+
+
 def before_quantize(row, shape, stream, constants):
     """Ties of each channel's grid, float32 numbers beside them, the ends of its codes, what is far, infinite, or no number."""
     rows, columns = int(np.prod(shape[:-1], dtype=int)), shape[-1]
@@ -53,5 +63,6 @@ def before_quantize(row, shape, stream, constants):
     return made.reshape(shape)
 
 
-FITTED = {"quantize": of_channels, "dequantize": of_channels, "dequantize_bias": of_sums, "add_ratio_float32": of_add_ratio}
+FITTED = {"quantize": of_channels, "dequantize": of_channels, "dequantize_bias": of_sums, "add_ratio_float32": of_add_ratio,
+          "requantize_float32": of_requantize}
 PLACED = {"quantize": before_quantize}

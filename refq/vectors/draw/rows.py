@@ -100,10 +100,12 @@ def repeated(stream, declared, shape, index):
     return np.ascontiguousarray(made.reshape(shape), declared.width.dtype)
 
 
-SPECIAL = {"dequantize": every_code, "add_ratio_float32": every_code, "mul": every_code, "add_weighted": every_code, "table": every_code, "clip": every_code, "add": every_code, "add_float32": every_code, "mul_float32": every_code,
-           "arrange": every_code,
-           **dict.fromkeys(("table16", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish"), every_code),
-           **dict.fromkeys(nonlinear.ROWS, close_rows), "shiftmax": close_rows, "shiftgelu": close_rows, "ilayernorm": close_rows, "argmax": repeated,
+CODES = ("dequantize", "requantize_float32", "add_ratio_float32", "mul", "add_weighted", "table", "clip", "add", "add_float32",
+         "mul_float32", "arrange", "table16", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish")
+"""Operations on single codes."""
+
+SPECIAL = {**dict.fromkeys(CODES, every_code),
+           **dict.fromkeys((*nonlinear.ROWS, "shiftmax", "shiftgelu", "ilayernorm"), close_rows), "argmax": repeated,
            "batch_matmul": rows_their_own, "matmul": rows_their_own,
            "conv2d": rows_their_own,
            "mean": sums_far_out}
@@ -170,6 +172,8 @@ def before_rescale_preshift(row, shape, stream, constants):
     alone = [1 << s - 1 - z + max(p, 0) if m and s - 1 >= z else 0 for p, m, s, z in zip(pre, mult, post, zeros)]
     made = registers(row, shape, stream, constants, [float(m) * 2.0 ** -(p + s) for p, m, s in zip(pre, mult, post)], alone)
     for c, p in enumerate(pre):
+        if (mult[c], post[c]) == (2, 1) or post[c] == 32:   # see of_rescale_preshift
+            made[..., c].flat[::3] = row.acc.lo
         if p > 0:
             tied = (made[..., c] >> p << p) + (1 << p - 1) + constants["zin"] + stream.integers(-1, 1, shape[:-1])
             made[..., c] = np.where(stream.integers(0, 2, shape[:-1]) == 0, row.acc.clip(tied), made[..., c])

@@ -73,7 +73,7 @@ def of_rescale(row, made, stream, index, reach):
     most = reach.most + abs(int(made["zin"])) if reach else row.acc.hi + 1 + abs(int(made["zin"]))
     if row.multiplier == "pow2":                            # shifts alone, which are defined however large the result
         right = [s - m.bit_length() + 1 for m, s in pairs]
-        return {"mult": [1 << min(max(-r, 0), 30) for r in right], "shift": [min(max(r, 0), takes["shift"].hi) for r in right]}
+        return {"mult": [1 << min(max(-r, 0), 30) for r in right], "shift": [min(max(r, 0), 62 - row.out.bits) for r in right]}
     shifts = [min(max(s, 2, (most * m).bit_length() - 30), takes["shift"].hi) for m, s in pairs]
     return {"mult": [m for m, _ in pairs], "shift": shifts}
 
@@ -209,7 +209,8 @@ def of_rescale_float32_bias(row, made, stream, index, reach):
 
 def of_mul_float32(row, made, stream, index, reach):
     kinds = (("unit", "unit", "dense"), ("dense", "dense", "dense"), ("whole", "whole", "whole"), ("odd", "dense", "odd"),
-             ("unit", "unit", "whole"), ("carry", "odd", "whole"), ("unit", "dense", "huge"), ("huge", "huge", "dense"))
+             ("unit", "unit", "whole"), ("carry", "odd", "whole"), ("unit", "dense", "huge"), ("huge", "huge", "dense"),
+             ("unit", "unit", "dense"))
     found = {name: single(kind, 2.0 ** -3, stream) for name, kind in zip(("sa", "sb", "so"), kinds[index % len(kinds)])}
     # a product of 8-bit codes has 14 bits and more, of which the result holds 7
     wide = np.float32(2.0 ** (row.a.bits + row.b.bits - row.out.bits - 2))

@@ -5,11 +5,12 @@ import numpy as np
 def smallest(row):
     """Operand to array or integer; sizes are 1 where nothing else follows from the row."""
     found = sizes_of(row)
-    return {name: value(declared, [found.get(axis, 1) for axis in declared.names]) for name, declared in row.takes.items()}
+    return {name: value(declared, [found.get(axis, 1) for axis in declared.names], int(name == "b"))     # b may be a divisor
+            for name, declared in row.takes.items()}
 
 
 def sizes_of(row):
-    """The sizes of axes that a row fixes: those of a table, of moves, and of groups of channels."""
+    """The sizes of axes that a row fixes: those of a table, of moves, of groups of channels, and of what windows need."""
     found = {}
     if hasattr(row, "shapes"):
         for name, shape in zip(row.takes, row.shapes):
@@ -19,12 +20,17 @@ def sizes_of(row):
     if hasattr(row, "groups"):
         found |= {"m": row.groups, "c": row.groups, "h": 1, "w": 1}
         (top, left, bottom, right) = row.padding
-        found["h"], found["w"] = max(1, 1 - top - bottom), max(1, 1 - left - right)
+        found["h"], found["w"] = 1 + max(0, top + bottom), 1 + max(0, left + right)
+    if hasattr(row, "kernel"):
+        found["p"] = row.kernel[0] * row.kernel[1]
+        found["h"], found["w"] = (1 + d * (k - 1) + max(row.padding) for k, d in zip(row.kernel, row.dilation))
+    if hasattr(row, "places"):
+        found["r"] = row.places
     return found
 
 
-def value(declared, shape):
-    middle = min(max(0, declared.lo), declared.hi)
+def value(declared, shape, near):
+    middle = min(max(near, declared.lo), declared.hi)
     if declared.width.dtype.kind == "f":
         middle = min(max(1.0, declared.lo), declared.hi)
     if not declared.names:

@@ -26,6 +26,8 @@ def multipliers_alike(domain, mutant):
     form, row = mutant.name.partition("=")[2], domain.row
     if getattr(row, "high", "") != "none" or "half" not in row.ties or not form:
         return None
+    if domain.free and getattr(row, "multiplier", "") == "pow2":
+        return "multipliers of this row are powers of two, which this form holds exactly"
     if domain.free:
         acc = getattr(row, "acc", None)
         narrow = acc is None or acc.bits <= 32

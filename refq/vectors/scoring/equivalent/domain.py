@@ -5,7 +5,7 @@ import numpy as np
 
 from refq import ops
 from refq.graph.bounds import bounds
-from refq.ints.width import I32, I40, Width
+from refq.ints.width import I32, I40, I64, Width
 from refq.vectors.scoring.intervals import Interval, Reached, of
 
 LEAST = -(1 << 63)
@@ -26,7 +26,8 @@ def proved(row):
         return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
     return {"acc": (LEAST, None)} if op == "mean" else {}
 
-REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp", "add_ratio_float32": "", "quantize": "zp", "rescale_double": "zp"}
+REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp", "add_ratio_float32": "", "quantize": "zp",
+         "rescale_double": "zp", "requantize_float32": "zp"}
 """Operations by way of float32, and the zero point that may join what they round."""
 
 SUMS = ("matmul", "conv2d", "batch_matmul")
@@ -89,6 +90,8 @@ class Domain:
         if (self.step.op in REALS or joins == "folded") and not unlike:      # what is before the rounding is a float, and holds anything
             name = REALS.get(self.step.op) if joins == "after" else ""
             zero = reach[name] if name else Interval(0, 0)
+            if "zin" in reach:
+                at("centred", reach["acc"] - reach["zin"], I64)
             whole = at("rounded", Interval(I40.lo, I40.hi), I40)
             if self.step.op == "quantize" and row.far == "lowest_int32":
                 whole, zero = at.wrap("joined", at("converted", Interval(I32.lo, I32.hi), I32) + zero, I32), Interval(0, 0)

@@ -97,7 +97,8 @@ def room_inside(domain):
 def joins_alike(domain, rule):
     """Do products join alike where nothing is lost on the way?"""
     total = domain.sums()
-    if isinstance(rule, Accumulate) and rule.products == rule_of(domain.row).products and total.inside(rule.width) and total.inside(rule.result):
+    alike = isinstance(rule, Accumulate) and rule.products == rule_of(domain.row).products
+    if alike and total.inside(rule.width) and total.inside(rule.result):
         return f"every sum of some of the products stays within {total}, which {rule.width} holds: their order is free"
     return None
 
