@@ -3,8 +3,8 @@
 The instruction is VPMADDUBSW, on the codes as they are: zero points and bias join the sum afterwards. It serves uint8 activations
 and int8 weights in MatMulInteger, QLinearMatMul, QGemm and QLinearConv. Exact are uint8 by uint8 and int8 by int8; a QLinearConv
 with one filter for each channel and one zero point for all of them (role `depthwise_conv2d`); ConvInteger, whose weights are the
-left factor; and, in a session whose `session.x64quantprecision` is "1", constant weights that reach beyond -64..63: they become uint8 ones, but not
-those of QLinearMatMul, which saturates all the same.
+left factor; and, in a session whose `session.x64quantprecision` is "1", constant weights that reach beyond -64..63: they become
+uint8 ones, but not those of QLinearMatMul, which saturates all the same.
 """
 from dataclasses import replace
 

@@ -15,12 +15,13 @@ moves = {"Reshape", "Transpose", "Slice"}
 def two_axes(grid, ndim, turned, factor=1.0):
     """The grid of a constant of `ndim` axes, all but the last two of them ones, as a matrix, `turned` or not, times a number;
     None where blocks or slices lie along other axes."""
-    if grid is None or factor <= 0 or grid.block is not None:
+    if grid is None or factor <= 0 or grid.block is not None and ndim > 2:
         return None
     axis = None if grid.axis is None else grid.axis % ndim - ndim + 2
     if axis is not None and axis < 0:
         return None
-    return Affine(grid.width, grid.scale * factor, grid.zero, axis if axis is None or not turned else 1 - axis, None, grid.narrow)
+    scale, zero = (grid.scale.T, grid.zero.T) if turned else (grid.scale, grid.zero)
+    return Affine(grid.width, scale * factor, zero, axis if axis is None or not turned else 1 - axis, grid.block, grid.narrow)
 
 
 def gemm(node, draft):

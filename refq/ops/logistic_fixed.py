@@ -80,7 +80,7 @@ def spec(q, zq, mult, left, radius, row, at=unwatched):
     lifted = at.wrap("lifted", x << left, I32)                                                     # R3
     t = at.shift("t", "half_up", at("wide", lifted * mult, I64), 31, I32)                          # R3
     g = at("g", function(t, INTEGER), I32)                                                         # R4
-    y = at.clip("y", at.shift("scaled", row.ties, g, down, I32) + row.middle, row.out)             # R5
+    y = at.clip("y", at.shift("scaled", row.ties, g, down, Width(10)) + row.middle, row.out)             # R5
     return np.where(x >= radius, row.out.hi, np.where(x <= -radius, row.out.lo, y))                # R2
 
 

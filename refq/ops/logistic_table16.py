@@ -27,7 +27,7 @@ from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
-from refq.ints.width import I8, I16, I32, I64, U16, Width
+from refq.ints.width import I8, I16, I32, U8, Width
 
 INDEXED = {"sigmoid": 9, "tanh": 8}
 """Bits of |x| below the index."""
@@ -90,9 +90,9 @@ def spec(q, mult, right, row, at=unwatched):
     b, table = INDEXED[row.function], entries()
     x = at.shift("x", "half_up", at("wide", q.astype(np.int64) * mult, I32), right, I32)           # R1
     size = np.abs(x)
-    u = at("u", np.minimum(size >> b, 255), U16)
+    u = at("u", np.minimum(size >> b, 255), U8)
     step = at("step", table[np.minimum(u + 1, 255)] - table[u], I16)                               # R3
-    r = at("r", (table[u] << b) + (size & (1 << b) - 1) * step, I64)                               # R3
+    r = at("r", (table[u] << b) + (size & (1 << b) - 1) * step, Width(27))                               # R3
     if row.function == "sigmoid":
         r = np.where(u == 255, 0x7FFF << 10, r)                                                    # R2
         return at.shift("y", "floor", np.where(x >= 0, r + 512, (1 << 25) - r + 511), 10, I16)     # R4

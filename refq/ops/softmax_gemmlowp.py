@@ -92,12 +92,12 @@ def spec(q, mult, left, least, row, at=unwatched):
     lifted = at.wrap("lifted", d << left, I32)                                                     # R3
     t = at.shift("t", "half_up", at("wide", lifted * mult, I64), 31, I32)                          # R3
     e = at("e", fixedpoint.exp_neg(np.minimum(t, 0), INTEGER), I32)                                # R4
-    near = at.shift("near", row.ties, e, 12, I32)                                                  # R4
+    near = at.shift("near", row.ties, e, 12, Width(21))                                                  # R4
     total = at("total", np.where(d >= least, near, 0).sum(axis=1, keepdims=True), I32)             # R2 R4
     zeros = at("zeros", clz32(total), I8)                                              # R5
     factor = at("factor", fixedpoint.reciprocal((total << zeros) - (1 << 31)), I32)                # R5
     share = at.shift("share", "half_up", at("product", factor * e, I64), 31, I32)                  # R6
-    scaled = at.shift("scaled", row.ties, share, 43 - zeros - row.out.bits, I32)                   # R6
+    scaled = at.shift("scaled", row.ties, share, 43 - zeros - row.out.bits, Width(row.out.bits + 2))                   # R6
     return np.where(d >= least, at.clip("y", scaled + row.out.lo, row.out), row.out.lo)            # R2 R7
 
 

@@ -84,7 +84,7 @@ def spec(q, t, row, at=unwatched):
     q = q.astype(np.int64)
     e = at("e", t.astype(np.int64)[at("d", q.max(axis=1, keepdims=True) - q, Width(9))], U32)      # R1
     total = at("total", np.maximum(e.sum(axis=1, keepdims=True), 1), I64)                 # R2
-    scaled = at.divide("scaled", row.ties, e << row.out.bits, total, I64)                          # R3
+    scaled = at.divide("scaled", row.ties, e << row.out.bits, total, Width(10))                          # R3
     return at("y", np.minimum(scaled, (1 << row.out.bits) - 1) + row.out.lo, row.out)              # R4
 
 

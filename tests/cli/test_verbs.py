@@ -14,7 +14,7 @@ from refq import dialects, embedded, ops, recipes
 from refq import read as read_pack
 from refq.ints import rounding
 
-VERBS = ("golden", "run", "verify", "show")
+VERBS = ("golden", "run", "verify", "show", "diff", "rounding")
 MAIN = "from refq.cli import main; main(prog_name='refq')"
 
 
@@ -33,7 +33,7 @@ def test_help_names_every_verb(refq):
         text = refq(verb, "--help").out
         assert text.startswith(f"Usage: refq {verb}") and "--json" in text
     text = refq("golden", "--help").out
-    assert all(word in text for word in (*recipes.names(), *dialects.names(), "[default: 16]", "[default: int8]"))
+    assert all(word in text for word in (*recipes.names(), "tflite", ".toml", "[default: 16]", "[default: int8]"))
 
 
 def test_version(refq):

@@ -224,15 +224,6 @@ def test_fused_operations_with_more_to_them_are_refused(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("op", ["QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "DynamicQuantizeLinear"])
-def test_a_quantized_model_is_refused(tmp_path, op):
-    """The sentence names the operation and asks for the float model."""
-    s = Sketch()
-    path = written(s.model(s.add(op, "images", name="q")), tmp_path)
-    with pytest.raises(Unsupported, match=rf"already quantized, by {op} \(q\)"):
-        load(path)
-
-
 @pytest.mark.parametrize("bad, word", [(np.nan, "NaN"), (np.inf, "an infinite value"), (-np.inf, "an infinite value")])
 def test_weights_that_are_not_finite_are_refused(tmp_path, bad, word):
     """The tensor is named."""

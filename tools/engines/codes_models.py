@@ -125,7 +125,8 @@ def dynamic_product(dialect, run, w, biased, rng):
 def joined(dialect, run, role, nodes, a, b, out, rng):
     """Two tensors element by element; `nodes` make y of a, b and their scales and zero points."""
     even, count = rng.integers(0, 3) == 0, 0 if rng.integers(0, 8) else 1
-    feeds = {"a": drawn(rng, a, COUNT + int(rng.integers(0, 99))), "za": zeros(rng, a), "zb": zeros(rng, b), "zo": zeros(rng, out)}
+    feeds = {"a": drawn(rng, a, COUNT + int(rng.integers(0, 99)))}
+    feeds |= {"za": zeros(rng, a), "zb": zeros(rng, b), "zo": zeros(rng, out)}
     feeds["b"] = drawn(rng, b, count or feeds["a"].shape)
     sa, sb = scale(rng, even, (), -12, 4), scale(rng, even, (), -12, 4)
     if rng.integers(0, 3):              # hundredths: float32 ratios near ties

@@ -67,12 +67,11 @@ def version():
 
 
 @cache
-def emulated(processor):
-    """`here` by a process under an emulator; raises ImportError where there is none."""
-    version()
+def emulated(processor, module="tools.engines.onnx_models"):
+    """What `module` answers as a program (here: `here`), by a process under an emulator; raises ImportError where there is none."""
     if not shutil.which("qemu-x86_64"):
         raise ImportError("qemu-x86_64 is missing; apt-get install qemu-user brings it")
-    command = ["qemu-x86_64", "-cpu", processor, os.path.realpath(sys.executable), "-m", "tools.engines.onnx_models"]
+    command = ["qemu-x86_64", "-cpu", processor, os.path.realpath(sys.executable), "-m", module]
     places = [str(Path(__file__).resolve().parent.parent.parent), *(p for p in sys.path if p)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env=os.environ | {"PYTHONPATH": os.pathsep.join(places)})
@@ -99,15 +98,15 @@ def read(stream):
     return pickle.loads(stream.read(struct.unpack("<q", head)[0])) if len(head) == 8 else None
 
 
-def serve():
+def serve(answered):
     """Answer one question after another until the other end is closed."""
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     while (question := read(sys.stdin.buffer)) is not None:
         try:
-            written(answers, here(*question))
+            written(answers, answered(*question))
         except Exception as e:          # it goes back as words: the process serves on
             written(answers, f"{type(e).__name__}: {e}")
 
 
 if __name__ == "__main__":
-    serve()
+    serve(here)

@@ -1,6 +1,7 @@
 """ONNX Runtime with all of its optimizations, on this processor (with VNNI: without, see onnxruntime_haswell.py)."""
 from refq.ints.width import I8, I16, U8, U16
 from tools.engines import codes_models as codes
+from tools.engines import qdq_models as qdq
 from tools.engines import qlinear_models as models
 from tools.engines.onnx_models import run, version  # noqa: F401
 
@@ -15,5 +16,5 @@ campaigns = [
     *codes.surrounded(DIALECT, run, ("add", "mul"), (U8, I8)),
     *codes.surrounded(DIALECT, run, ("add_wide", "mul_wide"), (I16, U16)),
     *codes.surrounded(DIALECT, run, ("sub",), (U8, I8, I16)),
-    *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run),
+    *qdq.surrounded_sums(DIALECT, run), *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run),
     *models.conv_integer_sums(DIALECT, run, ((U8, U8), (U8, I8))), *models.contributed(DIALECT, run)]

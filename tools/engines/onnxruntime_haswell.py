@@ -4,6 +4,7 @@ from functools import partial
 from refq.ints.width import I8, U8
 from tools.engines import codes_models as codes
 from tools.engines import onnx_models
+from tools.engines import qdq_models as qdq
 from tools.engines import qlinear_models as models
 
 DIALECT, PROCESSOR = "ort_avx2", "Haswell"
@@ -22,6 +23,7 @@ def there(*question):
 run = partial(onnx_models.run, by=there)
 
 campaigns = [
+    *qdq.surrounded_sums(DIALECT, run),
     *models.sums(DIALECT, run), *models.integer_sums(DIALECT, run),
     *models.conv_integer_sums("ort_x86", run, ((U8, U8), (U8, I8))), *models.contributed(DIALECT, run),
     *codes.quantizing(DIALECT, run, (I8, U8), (), codes.EDGES), *codes.dynamics(DIALECT, run),

@@ -2,6 +2,7 @@
 
 Codes are wrapped as quantized tensors, so that nothing is quantized on the way. Scales are powers of two half the time, so that
 results tie, and of 24 bits otherwise; the scale of an output is chosen so that some of it saturates, now and then any scale.
+Run as a program, this file answers `here` for another process (see emulated in onnx_models.py).
 """
 import warnings
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from refq.ints.width import I8, I32, U8
 from tools.engines.campaign import Compared, play
+from tools.engines.onnx_models import serve
 from tools.engines.qlinear_models import F, drawn, hard, named, scale, zeros
 
 COUNT = 60_000
@@ -76,6 +78,11 @@ class Weighted:
         self.bias = ((rng.normal(size=self.channels) if rng.integers(0, 2) else halves) * where).astype(F) * self.biased
 
     @property
+    def passed(self):
+        """As the engine takes them."""
+        return self.sx, self.zx, self.sw, self.zw, self.bias if self.biased else None, self.sy, self.zy
+
+    @property
     def product(self):
         return np.asarray(self.sx.astype(np.float64) * self.sw)
 
@@ -85,6 +92,30 @@ class Weighted:
     def __str__(self):
         return (f"sx {self.sx!r}, zx {self.zx}, sw {np.ravel(self.sw)[:3]}, zw {np.ravel(self.zw)[:3]}, sy {self.sy!r}, zy {self.zy}, "
                 f"bias {self.bias[:3]}")
+
+
+def linear_of(engine, relu, x, w, sx, zx, sw, zw, bias, sy, zy):
+    """quantized::linear or linear_relu of arrays of codes."""
+    t = torch(engine)
+    packed = t.ops.quantized.linear_prepack(tensor(t, w, sw, zw), None if bias is None else t.from_numpy(bias))
+    made = t.ops.quantized.linear_relu if relu else t.ops.quantized.linear
+    return codes_of(made(tensor(t, x, sx, zx), packed, float(sy), zy))
+
+
+def conv_of(engine, relu, x, w, sx, zx, sw, zw, bias, sy, zy, *geometry):
+    """quantized::conv2d or conv2d_relu of images (n h w c) that lie so, and weights (m kh kw d); stride, padding, dilation, groups."""
+    t = torch(engine)
+    bias = None if bias is None else t.from_numpy(bias)
+    packed = t.ops.quantized.conv2d_prepack(tensor(t, w.transpose(0, 3, 1, 2), sw, zw), bias, *geometry)
+    image = t.from_numpy(x).permute(0, 3, 1, 2)
+    image = t._make_per_tensor_quantized_tensor(image.contiguous(memory_format=t.channels_last), float(sx), int(zx))
+    made = t.ops.quantized.conv2d_relu if relu else t.ops.quantized.conv2d
+    return codes_of(made(image, packed, float(sy), zy)).transpose(0, 2, 3, 1)
+
+
+def here(name, *operands):
+    """One of these by name, in this process."""
+    return {f.__name__: f for f in (linear_of, conv_of)}[name](*operands)
 
 
 def bias_in_codes(given):
@@ -108,30 +139,27 @@ def rectified(dialect, codes, zero, width=U8):
     return play(dialect, "clip", {"q": width}, {"q": codes.ravel()}, lo=zero, hi=width.hi).reshape(codes.shape)
 
 
-def linear(engine, dialect, role, per_channel, symmetric, relu, rng):
+def linear(by, engine, dialect, role, per_channel, symmetric, relu, rng):
     """quantized::linear and linear_relu."""
-    t, n, k = torch(engine), int(rng.choice([1, 3, 40, 129, 600])), int(rng.choice([1, 2, 5, 16, 33, 64, 131, 300]))
+    n, k = int(rng.choice([1, 3, 40, 129, 600])), int(rng.choice([1, 2, 5, 16, 33, 64, 131, 300]))
     m = int(np.clip(COUNT // n, 1, 1200)) + int(rng.integers(0, 9))
     n = max(n, COUNT // m)
     given = Weighted(rng, m, per_channel, symmetric)
     x, w = drawn(rng, U8, (n, k)), drawn(rng, I8, (m, k))
     acc = play(dialect, "matmul", {"x": U8, "w": I8, "acc": I32}, {"x": x}, w=w, bias=None, zx=given.zx, zw=given.zw)
     given.output(rng, acc)
-    bias = t.from_numpy(given.bias) if given.biased else None
-    packed = t.ops.quantized.linear_prepack(tensor(t, w, given.sw, given.zw), bias)
-    made = (t.ops.quantized.linear_relu if relu else t.ops.quantized.linear)(tensor(t, x, given.sx, given.zx), packed,
-                                                                              float(given.sy), given.zy)
+    theirs = by("linear_of", engine, relu, x, w, *given.passed)
     ours = finished(dialect, role, acc, given)
     ours = rectified(dialect, ours, given.zy) if relu else ours
-    return Compared(ours, codes_of(made), hardness(given.real(acc), ours, U8, given.zy if relu else None), f"{n} x {k} x {m}: {given}")
+    return Compared(ours, theirs, hardness(given.real(acc), ours, U8, given.zy if relu else None), f"{n} x {k} x {m}: {given}")
 
 
 GEOMETRIES = ((1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (2, 2))
 
 
-def conv(engine, dialect, role, kind, per_channel, symmetric, relu, rng):
+def conv(by, engine, dialect, role, kind, per_channel, symmetric, relu, rng):
     """quantized::conv2d and conv2d_relu: dense, in groups or depthwise; images lie with their channels last."""
-    t, (kh, kw) = torch(engine), GEOMETRIES[rng.integers(0, len(GEOMETRIES))]
+    kh, kw = GEOMETRIES[rng.integers(0, len(GEOMETRIES))]
     stride, dilation = (tuple(int(v) for v in rng.choice([1, 1, 2], 2)) for _ in range(2))
     pad = tuple(int(v) for v in rng.integers(0, 3, 2))
     groups = {"dense": 1, "groups": int(rng.choice([2, 3, 4, 8])), "depthwise": int(rng.choice([1, 8, 16, 24, 32, 40]))}[kind]
@@ -145,14 +173,10 @@ def conv(engine, dialect, role, kind, per_channel, symmetric, relu, rng):
     widths = {"x": U8, "w": I8, "acc": I32, "stride": stride, "padding": pad + pad, "dilation": dilation, "groups": groups}
     acc = play(dialect, "conv2d", widths, {"x": x}, w=w, bias=None, zx=given.zx, zw=given.zw)
     given.output(rng, acc)
-    bias = t.from_numpy(given.bias) if given.biased else None
-    packed = t.ops.quantized.conv2d_prepack(tensor(t, w.transpose(0, 3, 1, 2), given.sw, given.zw), bias, stride, pad, dilation, groups)
-    image = t.from_numpy(x).permute(0, 3, 1, 2)
-    image = t._make_per_tensor_quantized_tensor(image.contiguous(memory_format=t.channels_last), float(given.sx), int(given.zx))
-    made = (t.ops.quantized.conv2d_relu if relu else t.ops.quantized.conv2d)(image, packed, float(given.sy), given.zy)
+    theirs = by("conv_of", engine, relu, x, w, *given.passed, stride, pad, dilation, groups)
     ours = finished(dialect, role, acc.reshape(-1, m), given).reshape(acc.shape)
     ours = rectified(dialect, ours, given.zy) if relu else ours
-    return Compared(ours, codes_of(made).transpose(0, 2, 3, 1), hardness(given.real(acc), ours, U8, given.zy if relu else None),
+    return Compared(ours, theirs, hardness(given.real(acc), ours, U8, given.zy if relu else None),
                     f"{x.shape} by {w.shape}, stride {stride}, padding {pad}, dilation {dilation}, groups {groups}: {given}")
 
 
@@ -257,13 +281,13 @@ def said(per_channel, symmetric, relu):
     return f"{' relu' * relu} {'per channel' if per_channel else 'per tensor'}{'' if symmetric else ', weights with zero points'}"
 
 
-def linears(engine, dialect, role, symmetric=(True, False)):
-    return [named(f"linear{said(per, sym, relu)}", dialect, linear, engine, dialect, role, per, sym, relu)
+def linears(engine, dialect, role, symmetric=(True, False), by=here):
+    return [named(f"linear{said(per, sym, relu)}", dialect, linear, by, engine, dialect, role, per, sym, relu)
             for per, sym, relu in SUMS if sym in symmetric]
 
 
-def convs(engine, dialect, role, symmetric=(True, False), kinds=("dense", "groups", "depthwise")):
-    return [named(f"conv2d {kind}{said(per, sym, relu)}", dialect, conv, engine, dialect, role, kind, per, sym, relu)
+def convs(engine, dialect, role, symmetric=(True, False), kinds=("dense", "groups", "depthwise"), by=here):
+    return [named(f"conv2d {kind}{said(per, sym, relu)}", dialect, conv, by, engine, dialect, role, kind, per, sym, relu)
             for kind in kinds for per, sym, relu in SUMS if sym in symmetric and (relu == per)]
 
 
@@ -284,3 +308,5 @@ def codes(engine, dialect):
             for word, f in (("quantize", quantized), ("dequantize", dequantized)) for width in (U8, I8) for per in (False, True)]
 
 
+if __name__ == "__main__":
+    serve(here)

@@ -9,10 +9,11 @@ from refq.cli.frame import json_option, tell
 @click.argument("right")
 @json_option
 def command(left, right, as_json):
-    """Say in which fields two dialects differ, on which input each difference shows, and how often on random data.
+    """Say how two dialects differ, with an input that shows it.
 
-    LEFT and RIGHT are dialects by name, or .toml files. Every role is played under both from the same real scales; a field of
-    a row is changed alone in LEFT's. A witness is the simplest input tried on which the results differ.
+    Every field that differs, the simplest input found on which it shows, and how often it does on random data. LEFT and RIGHT
+    are dialects by name, or .toml files. Every role is played under both from the same real scales; a field of a row is
+    changed alone in LEFT's.
     """
     from dataclasses import asdict
 

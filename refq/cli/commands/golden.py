@@ -10,7 +10,7 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
 @click.option("--labels", type=Place(), help="The class of each image (.npy): accuracy is reported.")
 @click.option("--calibrate", type=Place(), help="Other images to calibrate on; default: those of --data.")
 @click.option("--recipe", default="int8", show_default=True, help="int8, w8a16 or w4a8.")
-@click.option("--dialect", default="tflite", show_default=True, help="tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--dialect", default="tflite", show_default=True, help="A name (refq show lists them) or a .toml file of yours.")
 @click.option("--out", type=Place(), help="The pack's folder; default: named after model, recipe and dialect.")
 @click.option("--cases", default=16, show_default=True, help="How many images the pack records, every tensor of them.")
 @click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")

@@ -17,7 +17,7 @@ def pairs(texts, option):
 
 @click.command("prove")
 @click.argument("op")
-@click.option("--dialect", default="tflite", show_default=True, help="tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--dialect", default="tflite", show_default=True, help="A name (refq show lists them) or a .toml file of yours.")
 @click.option("--kernel", type=Place(), help="A kernel.toml: prove the device's kernel instead of refq's own.")
 @click.option("--shape", multiple=True, metavar="AXIS=N", help="How many codes make one input: k=2, c=3. Repeatable.")
 @click.option("--row", multiple=True, metavar="FIELD=WIDTH", help="Widths that tensors decide: x=i4, acc=i16. Repeatable.")

@@ -8,7 +8,7 @@ from refq.cli.frame import json_option, tell
 @click.argument("name", required=False)
 @json_option
 def command(name, as_json):
-    """Say what a rounding does to ties, and what every project calls it.
+    """Say what a rounding does to ties, and who calls it what.
 
     NAME is a word of refq's (half_up), a project's name (HALF_UP), or PROJECT:NAME (java:HALF_UP). Without one, all words.
     """

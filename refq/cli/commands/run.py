@@ -14,7 +14,7 @@ from refq.errors import IllFormed
 @click.option("--recipe", default="int8", show_default=True,
               help="Of a float network: int8, w8a16 or w4a8; it is calibrated on the images.")
 @click.option("--dialect", default="tflite", show_default=True,
-              help="Of a float network: tflite, tosa, onnx, ivit, or a .toml file of yours.")
+              help="Of a float network: a name (refq show lists them) or a .toml file of yours.")
 @click.option("--integer-only", is_flag=True,
               help="Of a network that comes quantized: nothing runs in float; what the dialect lacks it borrows, or is refused.")
 @click.option("--engine", default="kernel", show_default=True, type=click.Choice(["kernel", "spec"]),

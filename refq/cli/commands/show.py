@@ -9,7 +9,7 @@ from refq.cli.frame import Place, json_option, picture, pictures, tell
 @click.option("--data", type=Place(), help="Images to calibrate on: a float network is shown as the program it becomes.")
 @click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16 or w4a8.")
 @click.option("--dialect", default="tflite", show_default=True,
-              help="Of a float network: tflite, tosa, onnx, ivit, or a .toml file of yours.")
+              help="Of a float network: a name (refq show lists them) or a .toml file of yours.")
 @pictures
 @json_option
 def command(what, data, recipe, dialect, mean, deviation, crop, as_json):

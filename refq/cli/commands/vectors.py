@@ -18,7 +18,7 @@ def sizes(text):
 
 @click.command("vectors")
 @click.argument("op")
-@click.option("--dialect", default="tflite", show_default=True, help="tflite, tosa, onnx, ivit, or a .toml file of yours.")
+@click.option("--dialect", default="tflite", show_default=True, help="A name (refq show lists them) or a .toml file of yours.")
 @click.option("--shape", default="", help="Sizes of axes, such as n=16,k=64,m=32; default: many small ones.")
 @click.option("--budget", default=16384, show_default=True, type=click.IntRange(1), help="Bytes of codes, results included.")
 @click.option("--seed", default=0, show_default=True, help="Other vectors; the same seed gives the same ones, for ever.")

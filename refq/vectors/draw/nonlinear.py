@@ -9,7 +9,6 @@ import numpy as np
 from refq.ints.interpolated import COUNT
 from refq.ops import (
     hard_swish,
-    leaky_relu,
     logistic_fixed,
     logistic_table16,
     softmax_gemmlowp,
@@ -17,6 +16,7 @@ from refq.ops import (
     softmax_table16,
     softmax_table_integer,
 )
+from refq.vectors.draw.scales import order, pair
 
 ROWS = ("softmax_gemmlowp", "softmax_table", "softmax_table16", "softmax_table_integer")
 ENTRIES = {"table16": COUNT, "softmax_table": 256, "softmax_table_integer": 256}
@@ -29,19 +29,43 @@ def scale(stream, index, least, most):
 
 
 def of_logistic_fixed(row, made, stream, index, reach):
+    if index % 2:
+        return beside_a_step(row, made, stream, index // 2)
     return logistic_fixed.build(row, scale(stream, index, -7, -3), made["zq"], *logistic_fixed.result(row))
 
 
+def beside_a_step(row, made, stream, index):
+    """A multiplier that carries the code 1 (or -1) onto half a step before y changes, or onto a tie of y, where there is one."""
+    function, down = logistic_fixed.FUNCTIONS[row.function]
+    sign, tied = 1 - 2 * (index % 2), None
+    for _ in range(24):
+        step = (stream.integer(1, 126) if row.function == "tanh" else 128 + sign * stream.integer(1, 120)) << down
+        half = step * (sign if row.function == "tanh" else 1) - (1 << down - 1)
+        lo, hi = (0, 1 << 30) if sign > 0 else (-(1 << 30), 0)
+        while lo < hi:                              # the least t whose value reaches the tie
+            middle = (lo + hi) // 2
+            lo, hi = (lo, middle) if function(middle, logistic_fixed.INTEGER) >= half else (middle + 1, hi)
+        tied = tied if tied is not None else lo
+        if index // 2 % 2 and function(lo, logistic_fixed.INTEGER) == half:
+            return {"mult": 2 * abs(lo), "left": 30, "radius": 2}
+    return {"mult": abs(2 * tied - 1), "left": 30, "radius": 2}
+
+
 def of_logistic_table16(row, made, stream, index, reach):
-    least = (-12, -14, -11, -13)[index % 4]
+    least = (-13, -12, -14, -11, 0)[index % 5]
     return logistic_table16.build(row, scale(stream, index, least, least + 1), 0, *logistic_table16.result(row))
 
 
 def of_leaky_relu(row, made, stream, index, reach):
-    factors = (0.25, 0.1, 1.5, 0.0, 0.5, 0.01)
-    unit = scale(stream, index, *((-2, 2) if row.q.bits <= row.out.bits else (3, 8)))
-    alpha = factors[index % len(factors)]
-    return leaky_relu.build(row, alpha, 1.0, made["zq"], unit, made["zo"])
+    """Factors that tie, use the range, saturate, or shift left, as those of a rescale; 256ths where the row has such."""
+    takes, ratio = row.takes, row.out.hi / (1 << row.q.bits)
+    kinds = order(stream, 2, index)
+    if row.multiplier == "fraction8":
+        mults = [(1, 128, 37, 64, 255, 32767, 0, 300)[(index * 3 + i * 5) % 8] for i in range(2)]
+        pairs = [(m, 8) for m in mults]
+    else:
+        pairs = [pair(kind, ratio, takes["mp"], takes["sp"], 0, stream) for kind in kinds]
+    return {"mp": pairs[0][0], "sp": pairs[0][1], "mn": pairs[1][0], "sn": pairs[1][1]}
 
 
 def of_hard_swish(row, made, stream, index, reach):
@@ -58,8 +82,11 @@ def of_softmax_table16(row, made, stream, index, reach):
 
 
 def of_softmax_table(row, made, stream, index, reach):
-    unit = 2.0 ** -8 if index % 3 else scale(stream, index + 1, -9, -6)
-    return softmax_table.build(row, scale(stream, index, *((-6, -2), (-2, 0), (-8, -6))[index % 3]), 1 << 10, unit, made["zp"])
+    fine = 2.0 ** -20 if index % 4 == 3 else 2.0 ** -8
+    if index % 4 == 1:              # a few small numbers, whose sums are often powers of two: shares that tie
+        t = np.array([(5, 3, 1, 1, 2, 7, 1, 9)[i * (1 + index // 4) % 8] for i in range(256)], np.float32)
+        return {"t": t, "unit": 0.25 if row.normalized == "reciprocal" else 4.0}
+    return softmax_table.build(row, scale(stream, index, *((-6, -2), (-2, 0), (-8, -6))[index % 3]), 1 << 10, fine, made["zp"])
 
 
 def of_softmax_table_integer(row, made, stream, index, reach):
@@ -67,9 +94,18 @@ def of_softmax_table_integer(row, made, stream, index, reach):
 
 
 def of_table16(row, made, stream, index, reach):
-    """Entries that rise, fall and jump."""
+    """Entries that jump, rise and fall."""
     t = made["t"].astype(np.int64)
-    return {"t": np.sort(t)[::1 - 2 * (index // 2 % 2)] if index % 2 else t}
+    if index % 2 == 0:
+        return {"t": stream.integers(-32768, 32767, t.shape)}
+    return {"t": np.sort(t)[::1 - 2 * (index // 2 % 2)]}
+
+
+def halfway(stream, declared, shape, index):
+    """16-bit codes in the middle between two entries of a table, and anywhere."""
+    made = stream.integers(declared.lo, declared.hi, shape)
+    middle = np.where(stream.integers(0, 1, shape) == 1, made & ~127 | 64, made)
+    return np.ascontiguousarray(middle, declared.width.dtype)
 
 
 FITTED = {name.removeprefix("of_"): f for name, f in list(globals().items()) if name.startswith("of_")}

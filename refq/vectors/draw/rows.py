@@ -184,5 +184,5 @@ def before_rescale_double(row, shape, stream, constants):
     return before_rescale(row, shape, stream, constants | {"mult": constants["mantissa"], "shift": constants["exponent"]})
 
 
-PLACED = {"rescale_double": before_rescale_double, "rescale": before_rescale, "rescale_float32": before_rescale_float32, "rescale_float64": before_rescale_float64,
-          "rescale_preshift": before_rescale_preshift}
+PLACED = {"rescale_double": before_rescale_double, "rescale": before_rescale, "rescale_float32": before_rescale_float32,
+          "rescale_float64": before_rescale_float64, "rescale_preshift": before_rescale_preshift}

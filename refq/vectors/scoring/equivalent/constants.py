@@ -24,10 +24,10 @@ def operands_alike(domain, mutant):
 def multipliers_alike(domain, mutant):
     """Multipliers of another form that stand for the same real numbers, applied with one rounding to the nearest."""
     form, row = mutant.name.partition("=")[2], domain.row
+    if domain.free and getattr(row, "multiplier", "") == "pow2" and (form in ("mantissa24", "truncated") or "half" in row.ties):
+        return "multipliers of this row are powers of two, which this form holds exactly"
     if getattr(row, "high", "") != "none" or "half" not in row.ties or not form:
         return None
-    if domain.free and getattr(row, "multiplier", "") == "pow2":
-        return "multipliers of this row are powers of two, which this form holds exactly"
     if domain.free:
         acc = getattr(row, "acc", None)
         narrow = acc is None or acc.bits <= 32
