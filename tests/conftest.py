@@ -23,6 +23,39 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "golden: cases drawn by refq (refq/testing/plugin.py)")
 
 
+COUNTS = {}
+"""Operation of a live engine to [elements compared, those that differ as a test has proved]."""
+
+
+def counted(operation, compared, differing=0):
+    held = COUNTS.setdefault(operation, [0, 0])
+    held[0], held[1] = held[0] + int(compared), held[1] + int(differing)
+
+
+@pytest.fixture(scope="session")
+def tally():
+    """tally("ONNX Runtime MatMulInteger", 640, 0): elements that were compared, and those of them that differ for a
+    reason which the test has proved; printed when the tests end."""
+    return counted
+
+
+def pytest_sessionfinish(session):
+    """A process of pytest-xdist hands its counts over."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counts"] = COUNTS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for operation, (compared, differing) in getattr(node, "workeroutput", {}).get("counts", {}).items():
+        counted(operation, compared, differing)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for operation, (compared, differing) in sorted(COUNTS.items()):
+        terminalreporter.write_line(f"{operation}: {compared:,} elements compared, {differing:,} differ as explained")
+
+
 def missing(what):
     """Skip visibly; fail where REFQ_STRICT=1."""
     if os.environ.get("REFQ_STRICT") == "1":

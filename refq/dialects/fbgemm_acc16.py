@@ -2,7 +2,8 @@
 
 It is emptied into 32 bits after every 128 pairs (256 products). Activations are unsigned bytes and weights signed ones,
 multiplied as they are stored; zero points are taken off afterwards, in 32 bits. PyTorch's operators do not reach it (they
-accumulate in 32 bits): the row follows FBGEMM's reference. With activations of 7 bits (reduce_range), or weights within -64..63, no pair saturates.
+accumulate in 32 bits): the row follows FBGEMM's reference. With activations of 7 bits
+(reduce_range), or weights within -64..63, no pair saturates.
 """
 from dataclasses import replace
 

@@ -28,5 +28,6 @@ dialect = replace(
     checks=tuple(
         Check("matmul", matmul.Row(x=U8, accumulate=PAIRS), {"x": [x], "w": [w], "bias": [0], "zx": 0, "zw": [0]}, [[acc]],
               "torch 2.13 under qemu-x86_64 -cpu Haswell, engine fbgemm")
-        for x, w, acc in (([255, 255], [127, 127], 32767), ([255, 255], [127, 100], 32767), ([255] * 3, [127] * 3, 32767 + 32385))),
+        for x, w, acc in (([255, 255], [127, 127], 32767),
+                          ([255, 255], [127, 100], 32767), ([255] * 3, [127] * 3, 32767 + 32385))),
 )

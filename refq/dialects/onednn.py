@@ -3,7 +3,8 @@
 The accumulator is multiplied by s_x, then by s_w; the float32 bias joins; the sum is multiplied by f32(1 / s_y), the zero point
 joins, and then it is rounded half to even. ideep hands over reciprocals, which oneDNN inverts again, so s_x is
 f32(1 / f32(1 / s_x)), off by a last bit for some scales; of s_w that is so in linear only, not in conv (role rescale_conv2d).
-A dynamic linear gives the real sum itself (role dequantize_bias). What leaves the range saturates before it is converted. Weights are symmetric; products of 8-bit codes are exact with VNNI.
+What leaves the range saturates before it is converted. A dynamic linear gives the real sum itself (role dequantize_bias).
+Weights are symmetric; products of 8-bit codes are exact with VNNI.
 
 Elementwise operators are PyTorch's own, as in fbgemm, which also tells how grids are chosen. Without VNNI (AVX2) pairs of
 products saturate at 16 bits in linear, and conv halves its weights: no row here.

@@ -3,8 +3,9 @@
 LiteRT 2.3's reference kernels do just that, but for FULLY_CONNECTED (litert_reference); its fast kernels for x86 are tflite_ruy,
 and XNNPACK is tflite_xnnpack (tools/engines/litert_*.py run all of them).
 
-Registers of 16x8 products take a 15-bit multiplier and one rounding. The multiplier of MUL is made in float32; that of MEAN is
-divided by the number of summands in integers, behind a sum of 32 bits of the codes as they are. GELU of 8-bit codes is a
+Registers of 16x8 products take a 15-bit multiplier and one rounding. The multiplier of MUL is made in float32, that of
+BATCH_MATMUL of the float32 product of the scales; that of MEAN is divided by the number of summands in integers, behind a sum of
+32 bits of the codes as they are. GELU of 8-bit codes is a
 table. There is no LayerNorm: it is borrowed, and so is GELU of 16-bit codes. An input is quantized by a float32 quotient,
 ties away; what leaves 32 bits becomes the lowest code.
 """
@@ -25,6 +26,7 @@ dialect = Dialect(
     roles=exact | {
         "rescale": Role("rescale", rescale.Row(**DOUBLE)),
         "rescale_wide": Role("rescale", rescale.Row(multiplier="q15", ties="half_up", acc=I48)),
+        "rescale_batch_matmul": Role("rescale", rescale.Row(ratio="product_float32", **DOUBLE)),
         "rescale_mean": Role("rescale", rescale.Row(count="multiplier", **DOUBLE)),
         "requantize": Role("rescale", rescale.Row(**DOUBLE)),
         "requantize_wide": Role("rescale", rescale.Row(**DOUBLE)),

@@ -6,7 +6,8 @@ multipliers of up to 21 bits, one shift and one rounding, half up; MUL is float3
 the float32 reciprocal of the scale.
 
 What XNNPACK leaves to LiteRT's kernels (tflite_ruy): all 16-bit codes, BATCH_MATMUL whose second operand has a zero point,
-convolutions with int4 weights, and FULLY_CONNECTED with int4 weights where k is odd. Inputs of ADD and
+convolutions with int4 weights, and FULLY_CONNECTED with int4 weights where k is odd; where it is even XNNPACK keeps the sum
+sixteenfold in 32 bits, so that it wraps at 28. Inputs of ADD and
 SUB whose scale is not 2**-10 to 2**8 of the result's, and of QUANTIZE outside 2**-8 to 2**7, are left too.
 """
 from dataclasses import replace

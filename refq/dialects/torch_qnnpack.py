@@ -21,7 +21,8 @@ dialect = replace(
     fbgemm.dialect,
     name="torch_qnnpack",
     title="PyTorch's fork of QNNPACK on x86: float32 rescale",
-    source="pytorch/pytorch aten/src/ATen/native/quantized/cpu/qnnpack/src/q8gemm and requantization, qlinear.cpp; run in torch 2.13",
+    source="pytorch/pytorch aten/src/ATen/native/quantized/cpu/qnnpack/src/q8gemm, qlinear.cpp; run in torch "
+           "2.13",
     roles={k: v for k, v in fbgemm.dialect.roles.items() if k not in ("rescale_bias", "rescale_conv2d")} | {
         "rescale": Role("rescale_float32", rescale_float32.Row(**RESCALE)),
         "rescale_wide": Role("rescale_float32", rescale_float32.Row(acc=I48, **RESCALE)),

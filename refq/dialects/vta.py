@@ -9,7 +9,7 @@ from refq.dialects import ivit, onnx, tosa, tvm
 from refq.dialects.base import Check, Dialect, Role, exact, tied
 from refq.ints.accumulate import Accumulate
 from refq.ints.width import I32, I48
-from refq.ops import batch_matmul, conv2d, matmul, rescale, table
+from refq.ops import batch_matmul, conv2d, conv_transpose2d, matmul, rescale, table
 
 SOURCE = "apache/tvm-vta hardware/xilinx/src/vta.cc, hardware/chisel/src/main/scala/core/TensorAlu.scala, commit d4a15f6"
 
@@ -24,6 +24,7 @@ dialect = Dialect(
         "matmul": Role("matmul", matmul.Row(accumulate=WRAPS)),
         "batch_matmul": Role("batch_matmul", batch_matmul.Row(accumulate=WRAPS)),
         "conv2d": Role("conv2d", conv2d.Row(accumulate=WRAPS)),
+        "conv_transpose2d": Role("conv_transpose2d", conv_transpose2d.Row(accumulate=WRAPS)),
         "rescale": rescaled,
         "table": Role("table", table.Row(ties="half_away")),
         "gelu": Role("table", table.Row(ties="half_away")),

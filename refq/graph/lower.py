@@ -208,6 +208,12 @@ def clipped(b, node, lo, hi):
            {"q": x.width}, lo=lo, hi=hi)
 
 
+def requantize(b, node):
+    """From grid to grid."""
+    x, out = b.tensors[node.inputs[0]], node.outputs[0]
+    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale,), zero_of(x), plays="requantize")
+
+
 def argmax(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
     b.step(node.name, "argmax", {"q": x.name}, [(out, x.shape[:-1], None, "output")], {}, {"q": x.width})
@@ -217,7 +223,7 @@ lowered = {
     "Linear": linear, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose,
     "AveragePool": average_pool, "MaxPool": max_pool, "Add": add, "Sub": subtract, "Mul": multiply, "Softmax": softmax,
     "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax,
-    "Transpose": transpose,
+    "Requantize": requantize, "Transpose": transpose,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,
     **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Abs", "Sqrt", "Swish", "HardSwish", "HardSigmoid", "LeakyRelu"), unary),
 }

@@ -42,8 +42,8 @@ class Row(Base):
         super().__post_init__()
         words.word(self.word, self.a, self.ties)
         at_most(48, "elementwise", self.a, self.b, self.y)
-        if self.word in ("mul", "mul_shift") and self.a.bits + self.b.bits > 64:
-            raise IllFormed(f"elementwise: {self.a} times {self.b} leaves 64 bits; products are of at most 64 bits together")
+        if self.word in ("mul", "mul_shift") and sum(w.bits - w.signed for w in (self.a, self.b)) > 62:
+            raise IllFormed(f"elementwise: {self.a} times {self.b} leaves 64 bits; factors have at most 62 together, signs aside")
 
     @property
     def takes(self):

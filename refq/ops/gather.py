@@ -3,9 +3,8 @@
     y[n, w, c] = x[n, i[n, w], c]
 
 units    y counts what x counts; i counts places, from 0
-R1       each image has places of its own, in any order and as often as wanted
+R1       each image has places of its own, in any order and as often as wanted; one that is not there is refused at the door
 R2       a negative place counts from the end, where the row says so
-R3       a place that is not there is refused before anything is moved
 error    exact
 source   TOSA 1.0 GATHER; ONNX Gather and GatherND (negative indices count from the end)
 """
@@ -25,8 +24,8 @@ from refq.ints.width import I8, I32, Width
 
 @dataclass(frozen=True)
 class Row(Base):
-    """`places`: how many x has along its middle axis, so that the declared range of i refuses any other (R3); `negative` is
-    part of that range as well."""
+    """`places`: how many x has along its middle axis, so that the declared range of i refuses any other; `negative` is part
+    of that range as well."""
 
     negative: str = choice("refuse", "from_end", acts="build")
     width: Width = decided(I8)

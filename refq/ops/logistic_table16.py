@@ -82,7 +82,7 @@ def build(row, s_in, z_in, s_out, z_out):
     while mult <= 32767 / 2 and right <= 30:
         mult, right = mult * 2, right + 1
     if not 0 < mult < 1 << 15:
-        raise IllFormed(f"logistic_table16: codes of scale {s_in!r}; a multiplier of 15 bits takes scales up to 2.6: rescale it first")
+        raise IllFormed(f"logistic_table16: codes of scale {s_in!r}; 15 bits of multiplier take up to 2.6: rescale it first")
     return {"mult": int(mult), "right": right}
 
 

@@ -44,8 +44,8 @@ class Row(Base):
         at_most(48, "reduce", self.q, self.y)
         if self.word not in ("sum", "product") and self.y != self.q:
             raise IllFormed(f"reduce: a {self.word} of {self.q} in {self.y}; both are of one width")
-        if self.word == "product" and self.q.bits + self.y.bits > 64:
-            raise IllFormed(f"reduce: products of {self.q} in {self.y} leave 64 bits; both have at most 64 together")
+        if self.word == "product" and sum(w.bits - w.signed for w in (self.q, self.y)) > 62:
+            raise IllFormed(f"reduce: products of {self.q} in {self.y} leave 64 bits; both have at most 62 together, signs aside")
 
     @property
     def takes(self):

@@ -120,23 +120,18 @@ def spec(acc, zin, first, second, bias, unit, last, zp, row, at=unwatched):
 def kernel(row):
     whole, converted, lo, hi = nearest(row.ties, I40), conversions.word(row.far), row.out.lo, row.out.hi
 
+    after = row.zero_point == "after"
+
     @jit(nogil=True)
-    def after(acc, zin, first, second, bias, unit, last, zp, y):
+    def rescale_float32_bias(acc, zin, first, second, bias, unit, last, zp, y):
+        inner, outer = (0, zp) if after else (zp, 0)
         for n in range(acc.shape[0]):
             for c in range(acc.shape[1]):
                 real = product(acc[n, c] - zin, first) * second[c]                                # R1 R2
-                value = fused(bias[c], unit, real) * last[c]                                      # R3 R4
-                y[n, c] = min(max(converted(whole(value)) + zp, lo), hi)                          # R5 R6 R7 R8
+                value = plus(fused(bias[c], unit, real) * last[c], inner)                         # R3 R4 R6
+                y[n, c] = min(max(converted(whole(value)) + outer, lo), hi)                       # R5 R6 R7 R8
 
-    @jit(nogil=True)
-    def inside(acc, zin, first, second, bias, unit, last, zp, y):
-        for n in range(acc.shape[0]):
-            for c in range(acc.shape[1]):
-                real = product(acc[n, c] - zin, first) * second[c]                                # R1 R2
-                value = plus(fused(bias[c], unit, real) * last[c], zp)                            # R3 R4 R6
-                y[n, c] = min(max(converted(whole(value)), lo), hi)                               # R5 R7 R8
-
-    return inside if row.zero_point == "inside" else after
+    return rescale_float32_bias
 
 
 def real(acc, zin, first, second, bias, unit, last, zp, row):
@@ -144,15 +139,7 @@ def real(acc, zin, first, second, bias, unit, last, zp, row):
     return zp + ((int(acc) - int(zin)) * first * second + bias * unit) * last
 
 
-def bias_after_the_last_scale(run, operands, row):
-    """The bias is taken to count the output's units: it misses the last scale."""
-    last = operands["last"]
-    return run({**operands, "bias": np.divide(operands["bias"], last, out=np.zeros_like(last), where=last > 2.0 ** -20)
-                .clip(-BIAS, BIAS).astype(np.float32)})
-
-
-slips = (dropped("zp"), negated("zp"), dropped("zin"), bias_dropped, negated("bias"), bias_after_the_last_scale,
-         channels_shifted("second", 1), channels_shifted("bias", 1), channels_shifted("last", 1), channels_shifted("y", 1),
+slips = (dropped("zp"), negated("zp"), dropped("zin"), bias_dropped, negated("bias"), channels_shifted("second", 1), channels_shifted("bias", 1), channels_shifted("last", 1), channels_shifted("y", 1),
          last_tile_lost("y", 4))
 
 

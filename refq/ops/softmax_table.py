@@ -32,7 +32,7 @@ from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, negated, row_tail_lost, row_tile_leaks
-from refq.ints.width import I8, I40, Width
+from refq.ints.width import I8, I40, U8, Width
 
 LEAST, MOST = 2.0 ** -60, 2.0 ** 122
 """Of a row's largest exponential: no reciprocal is subnormal, no sum of 2**6 codes infinite."""
@@ -92,7 +92,7 @@ def admit(q, t, unit, row):
 def spec(q, t, unit, zp, row, at=unwatched):
     admit(q, t, unit, row)
     q = q.astype(np.int64)
-    e = at("e", t[at("d", q.max(axis=1, keepdims=True) - q, Width(9))], F32)                       # R1
+    e = at("e", t[at("d", q.max(axis=1, keepdims=True) - q, U8)], F32)                             # R1
     total = np.zeros((len(q), 1), np.float32)
     for c in range(q.shape[1]):
         total = at("total", plus(total, e[:, c:c + 1]), F32)                                       # R2

@@ -25,7 +25,7 @@ from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
-from refq.ints.width import I64, U8, U32, Width
+from refq.ints.width import U8, U32, Width
 
 LARGEST, LONGEST = (1 << 23) - 1, 1 << 24
 """Of an entry, and of a row."""
@@ -82,8 +82,8 @@ def zero(row):
 
 def spec(q, t, row, at=unwatched):
     q = q.astype(np.int64)
-    e = at("e", t.astype(np.int64)[at("d", q.max(axis=1, keepdims=True) - q, Width(9))], U32)      # R1
-    total = at("total", np.maximum(e.sum(axis=1, keepdims=True), 1), I64)                 # R2
+    e = at("e", t.astype(np.int64)[at("d", q.max(axis=1, keepdims=True) - q, U8)], Width(23, False))      # R1
+    total = at("total", np.maximum(e.sum(axis=1, keepdims=True), 1), U32)                 # R2
     scaled = at.divide("scaled", row.ties, e << row.out.bits, total, Width(10))                          # R3
     return at("y", np.minimum(scaled, (1 << row.out.bits) - 1) + row.out.lo, row.out)              # R4
 

@@ -24,7 +24,7 @@ from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, last_tile_lost
-from refq.ints.width import I16, I24, I32, U16, Width
+from refq.ints.width import I16, I24, Width
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def build(row, function, s_in, z_in, s_out, z_out):
 
 def spec(q, t, row, at=unwatched):
     t, q = t.astype(np.int64), q.astype(np.int64)
-    i, o = at("index", q + 32768 >> 7, U16), at("place", q & 127, U16)                             # R1
+    i, o = at("index", q + 32768 >> 7, Width(9, False)), at("place", q & 127, Width(7, False))                             # R1
     rise = at("rise", (t[i + 1] - t[i]) * o, I24)                                                  # R2 R3
     if row.reading == "raised":
         return at("y", (t[i] << 7) + rise, Width(23))                                              # R2
-    return at("y", t[i] + at.shift("line", "half_up", rise, 7, I32), I16)                          # R2
+    return at("y", t[i] + at.shift("line", "half_up", rise, 7, Width(18)), I16)                          # R2
 
 
 @cache

@@ -80,7 +80,9 @@ def dialect(d):
     lines = [f"{d.name}: {d.title}", f"source   {d.source}", f"date     {d.date or 'not given'}",
              f"weights  {', '.join(map(str, d.weights))} bits, symmetric{', the lowest code left out' if d.narrow else ''}",
              f"codes    {', '.join(map(str, d.activations))} bits for activations; zero points at "
-             f"{', '.join(map(str, d.asymmetric)) or 'none of them'}; images become codes by {d.encode}",
+             f"{', '.join(map(str, d.asymmetric)) or 'none of them'}; images become codes by {d.encode}"
+             f"{f', weights by {d.encode_weights}' if d.encode_weights else ''}",
+             *(["scales   powers of two"] if d.scales == "pow2" else []),
              f"bias     a given one that its register does not hold: {d.bias}; codes that share a byte: {d.nibbles}",
              "sums     " + ", ".join(f"{w} for activations of {b} bits" for b, w in d.accumulators.items()), ""]
     rows = [[name, part.op, f"borrowed from {part.borrowed}" if part.borrowed else "own", row(part.row)]

@@ -32,7 +32,9 @@ def test_the_published_pairs_come_out():
     assert multiplier.encode(1 - 2.0 ** -33, "q15") == (2 ** 14, 14)
     assert multiplier.encode(1 - 2.0 ** -31, "q15") == (0x7FFF, 15)
     assert multiplier.encode(0.75, "mantissa24") == (3 << 22, 24)
-    assert multiplier.encode(0.25, "pow2") == (1, 2)
+    assert multiplier.encode(0.25, "pow2") == (1, 2) and multiplier.encode(1.0, "pow2") == (1, 0)
+    assert multiplier.encode(8.0, "pow2") == (8, 0)                      # to the left
+    assert multiplier.encode(1 - 2.0 ** -33, "dyadic15") == (2 ** 15, 15)
 
 
 @settings(max_examples=200, deadline=None)
@@ -51,6 +53,8 @@ def test_every_form_is_its_formula(scale):
         mult, exponent = 2 ** 30, exponent + 1
     flushed = exponent < -31
     assert multiplier.encode(scale, "q31") == ((0, 31) if flushed else (mult, 31 - exponent))
+    carried = multiplier.encode(scale, "dyadic")[0]
+    assert multiplier.encode(scale, "dyadic15")[0] == oracle.shifted("half_up", carried, 16)
     high = min(oracle.shifted("half_up", mult, 16), 0x7FFF)
     assert multiplier.encode(scale, "q15") == ((0, 31) if flushed else (high, 15 - exponent))
     if scale > 2.0 ** -120:

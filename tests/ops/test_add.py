@@ -12,7 +12,7 @@ from refq.ops import add, add_float32
 from refq.ops.add import Row
 from tests import oracle_transformer as oracle
 
-JOINED = {"tflite": Row(), "single": Row(high="none", ties="half_up"), "saturating": Row(overflow="saturate"),
+JOINED = {"minus": Row(join="minus"), "avx2": Row(alone="half_up"), "tflite": Row(), "single": Row(high="none", ties="half_up"), "saturating": Row(overflow="saturate"),
           "tosa_double": Row(alone="half_up")}
 STRAIGHT = Row(left=0, multiplier="dyadic", high="none", ties="half_even", joined=False)
 SHORT = [Row(high="none", multiplier=form, joined=joined, out=I32) for form in ("q15", "mantissa24", "pow2")
@@ -47,6 +47,7 @@ def test_oracle_agrees_on_all_codes(row):
 
 
 @pytest.mark.parametrize("row", [Row(), Row(overflow="saturate"), Row(high="none"), Row(left=15, a=I16, b=I16, out=I16),
+                                 Row(left=15, a=I16, b=I16, out=I16, alone="half_up", join="minus"),
                                  STRAIGHT, *SHORT, Row(high="none", multiplier="dyadic", out=I32),
                                  Row(high="none", joined=False, out=I32), Row(alone="half_up"),
                                  Row(left=0, high="none", joined=False, a=I32, b=I16, out=I16)])

@@ -60,7 +60,7 @@ def test_a_shift_in_front_may_go_left(acc, zin, pre, mult, zp):
     assert both(acc, zin, pre, mult, 15, zp, row) == meant(acc, zin, pre, mult, 15, zp, row)
 
 
-@pytest.mark.parametrize("first, ties", zip(rounding.names, rounding.names[3:] + rounding.names[:3]))
+@pytest.mark.parametrize("first, ties", list(zip(rounding.names, rounding.names[3:] + rounding.names[:3])))
 def test_any_two_roundings(first, ties):
     """Every word in both places, over ties of both."""
     row = Row(first=first, ties=ties)

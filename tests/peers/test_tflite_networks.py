@@ -18,6 +18,10 @@ def codes(*shape, kind="int8", lo=-127, hi=127):
     return RNG.integers(lo, hi, shape, endpoint=True).astype(kind)
 
 
+def numbers(*values):
+    return constant(np.array(values, np.int32))
+
+
 def scales(n):
     return np.float32(0.01) * RNG.uniform(0.5, 2, n).astype(np.float32)
 
@@ -66,22 +70,21 @@ def pooled(name, padding="VALID"):
 
 
 MODELS = {
-    "CONV_2D": convolved, "CONV_2D valid, dilated": lambda: convolved(padding="VALID"), "CONV_2D relu": lambda: convolved(act="RELU"),
+    "CONV_2D": convolved, "CONV_2D valid": lambda: convolved(padding="VALID"), "CONV_2D relu": lambda: convolved(act="RELU"),
     "CONV_2D 16x8": lambda: convolved("int16"), "CONV_2D int4": lambda: convolved(weights="int4"),
     "DEPTHWISE_CONV_2D": depthwise, "FULLY_CONNECTED": connected,
     "FULLY_CONNECTED rows": lambda: connected((1, 3, 8), keep=True), "ADD": lambda: two("ADD"), "SUB": lambda: two("SUB"),
     "MUL": lambda: two("MUL"), "ADD int16": lambda: two("ADD", "int16"), "MUL int16": lambda: two("MUL", "int16"),
     "AVERAGE_POOL_2D": lambda: pooled("AVERAGE_POOL_2D"), "AVERAGE_POOL_2D same": lambda: pooled("AVERAGE_POOL_2D", "SAME"),
     "MAX_POOL_2D": lambda: pooled("MAX_POOL_2D"),
-    "MEAN": lambda: operation("MEAN", [IMAGE, constant(np.array([1, 2], np.int32))], [Tensor((1, 4), "int8", 0.04, 1)], "Reducer"),
-    "RESHAPE": lambda: operation("RESHAPE", [IMAGE, constant(np.array([1, 168], np.int32))], [Tensor((1, 168), "int8", 0.05, 3)]),
-    "TRANSPOSE": lambda: operation("TRANSPOSE", [IMAGE, constant(np.array([0, 3, 1, 2], np.int32))],
-                                   [Tensor((1, 4, 7, 6), "int8", 0.05, 3)]),
-    "PAD": lambda: operation("PAD", [IMAGE, constant(np.array([[0, 0], [1, 0], [0, 2], [0, 0]], np.int32))],
-                             [image(8, 8, 4, 0.05, 3)]),
+    "MEAN": lambda: operation("MEAN", [IMAGE, numbers(1, 2)], [Tensor((1, 4), "int8", 0.04, 1)], "Reducer"),
+    "RESHAPE": lambda: operation("RESHAPE", [IMAGE, numbers(1, 168)], [Tensor((1, 168), "int8", 0.05, 3)]),
+    "TRANSPOSE": lambda: operation("TRANSPOSE", [IMAGE, numbers(0, 3, 1, 2)], [Tensor((1, 4, 7, 6), "int8", 0.05, 3)]),
+    "PAD": lambda: operation("PAD", [IMAGE, numbers([0, 0], [1, 0], [0, 2], [0, 0])], [image(8, 8, 4, 0.05, 3)]),
     "CONCATENATION": lambda: operation("CONCATENATION", [IMAGE, IMAGE], [image(7, 6, 8, 0.05, 3)], "Concatenation", axis=3),
     "QUANTIZE": lambda: operation("QUANTIZE", [IMAGE], [image(7, 6, 4, 0.11, 9)]),
-    "SOFTMAX": lambda: operation("SOFTMAX", [Tensor((1, 9), "int8", 0.1, 3)], [Tensor((1, 9), "int8", 1 / 256, -128)], "Softmax", beta=1.0),
+    "SOFTMAX": lambda: operation("SOFTMAX", [Tensor((1, 9), "int8", 0.1, 3)], [Tensor((1, 9), "int8", 1 / 256, -128)],
+                                 "Softmax", beta=1.0),
     "LOGISTIC": lambda: operation("LOGISTIC", [IMAGE], [image(7, 6, 4, 1 / 256, -128)]),
     "TANH": lambda: operation("TANH", [IMAGE], [image(7, 6, 4, 1 / 128, 0)]),
     "RELU6": lambda: operation("RELU6", [IMAGE], [image(7, 6, 4, 0.05, 3)]),

@@ -169,10 +169,11 @@ ALONE = {"add": (("QLinearAdd", "a sa za b sb zb so zo", "y", MICROSOFT),),
          "mul": (("QLinearMul", "a sa za b sb zb so zo", "y", MICROSOFT),)}
 
 
-def quantizing(dialect, run, widths=WIDTHS, blocks=(I8, U8), edges=EDGES):
-    return [named(f"QuantizeLinear {w}{how}", dialect, quantized, dialect, run, w, slices, edges)
+def quantizing(dialect, run, widths=WIDTHS, blocks=(I8, U8), edges=EDGES, kind="", explained=""):
+    return [named(f"QuantizeLinear {w}{how}{kind}", dialect, quantized, dialect, run, w, slices, edges, explained=explained)
             for w in widths for slices, how in (("tensor", ""), ("axis", " per channel"))] + [
-        named(f"QuantizeLinear {w} in blocks", dialect, quantized, dialect, run, w, "blocks", edges) for w in blocks]
+        named(f"QuantizeLinear {w} in blocks{kind}", dialect, quantized, dialect, run, w, "blocks", edges, explained=explained)
+        for w in blocks]
 
 
 def dequantizing(dialect, run, widths=(*WIDTHS, I32), blocks=(I8, U8, I4, U4)):
@@ -198,9 +199,9 @@ def alone(dialect, run, roles=("add", "mul")):
 def surrounded(dialect, run, roles, widths):
     """An operation between DequantizeLinear and QuantizeLinear; `roles`: of the dialect."""
     named_as = {role: role.split("_")[0].title() for role in roles}
-    return [named(f"QDQ {name} {w}", dialect, joined, dialect, run, role, around(name), w, w, w)
+    return [named(f"QDQ-{name} {w}", dialect, joined, dialect, run, role, around(name), w, w, w)
             for role, name in named_as.items() for w in widths]
 
 
 def carrying(dialect, run, pairs=((U8, U8), (I8, U8), (I16, I8), (I8, I16))):
-    return [named(f"QDQ onto another grid {a} {b}", dialect, carried, dialect, run, a, b) for a, b in pairs]
+    return [named(f"QDQ-requantize {a} {b}", dialect, carried, dialect, run, a, b) for a, b in pairs]

@@ -127,11 +127,12 @@ class Layer:
                 f"{self.zo}, bias {self.bias[:3].tolist()}")
 
 
-def connected(dialect, kernels, x, w, per, rng, even=False):
-    """FULLY_CONNECTED; `even`: k is."""
+def connected(dialect, kernels, x, w, per, rng, even=False, held=None):
+    """FULLY_CONNECTED; `even`: k is; `held`: the width that a sum wraps at before its register does."""
     n, m, k = int(rng.integers(300, 600)), int(rng.integers(120, 200)), int(rng.integers(1, 64)) << even
     layer, taken = Layer(rng, x, w, m, k, per), codes(rng, x, (n, k))
     acc = play(dialect, "matmul", layer.widths, {"x": taken, **layer.constants(layer.w)})
+    acc = held.wrap(acc).astype(acc.dtype) if held else acc
     role = "rescale_linear_wide" if x == I16 else "rescale_linear_channels" if per else "rescale_linear"
     y = layer.finished(dialect, acc, playing(dialect, role, "rescale"))
     word, ours = fused(rng, y, layer.zo, layer.sy, dialect, kernels, x)

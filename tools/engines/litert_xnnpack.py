@@ -1,7 +1,7 @@
 """LiteRT with its default delegate, XNNPACK, for the operations and widths that it takes."""
 from functools import partial
 
-from refq.ints.width import I4, I8
+from refq.ints.width import I4, I8, Width
 from tools.engines import litert_elementwise_models as elementwise
 from tools.engines import litert_models as sums
 from tools.engines.tflite_models import version  # noqa: F401
@@ -10,7 +10,7 @@ KERNELS, OWN = "xnnpack", "tflite_xnnpack"
 
 campaigns = [
     *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, sums.connected, I8, I8, per) for per in (False, True)),
-    *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, partial(sums.connected, even=True), I8, I4, per) for per in (False, True)),
+    *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, partial(sums.connected, even=True, held=Width(28)), I8, I4, per) for per in (False, True)),
     *(sums.campaign("CONV_2D", OWN, KERNELS, sums.convolved, I8, I8, per) for per in (False, True)),
     sums.campaign("DEPTHWISE_CONV_2D", OWN, KERNELS, sums.depthwise, I8, I8, True),
     sums.campaign("TRANSPOSE_CONV", OWN, KERNELS, sums.transposed, I8, I8, True),

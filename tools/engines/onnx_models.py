@@ -68,7 +68,7 @@ def version():
 
 @cache
 def emulated(processor, module="tools.engines.onnx_models"):
-    """What `module` answers as a program (here: `here`), by a process under an emulator; raises ImportError where there is none."""
+    """`here` of `module`, by a process under an emulator that runs it; raises ImportError where there is none."""
     if not shutil.which("qemu-x86_64"):
         raise ImportError("qemu-x86_64 is missing; apt-get install qemu-user brings it")
     command = ["qemu-x86_64", "-cpu", processor, os.path.realpath(sys.executable), "-m", module]

@@ -1,4 +1,4 @@
-"""Campaigns of products and convolutions between DequantizeLinear and QuantizeLinear, which ONNX Runtime puts integers in place of."""
+"""Campaigns of products and convolutions between DequantizeLinear and QuantizeLinear, where ONNX Runtime computes on integers."""
 import numpy as np
 
 from refq.ints.width import I8, U8
@@ -48,7 +48,7 @@ def surrounded_sums(dialect, run, pairs=((U8, I8), (U8, U8), (I8, I8))):
     for x, w in pairs:
         for each in (False, True):
             how = " per channel" if each else ""
-            found += [named(f"QDQ MatMul {x} {w}{how}", dialect, product, dialect, run, x, w, each),
-                      named(f"QDQ Conv {x} {w}{how}", dialect, convolution, dialect, run, x, w, each, False)]
-        found.append(named(f"QDQ Conv depthwise {x} {w}", dialect, convolution, dialect, run, x, w, True, True))
+            found += [named(f"QDQ-MatMul {x} {w}{how}", dialect, product, dialect, run, x, w, each),
+                      named(f"QDQ-Conv {x} {w}{how}", dialect, convolution, dialect, run, x, w, each, False)]
+        found.append(named(f"QDQ-Conv depthwise {x} {w}", dialect, convolution, dialect, run, x, w, True, True))
     return found

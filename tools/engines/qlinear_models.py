@@ -174,7 +174,8 @@ def convolved(dialect, rng, x, w, channels, deep, biased, symmetric=False):
     """Feeds of a convolution, its attributes, and its sums by refq (n oh ow m); `symmetric`: weights have no zero point."""
     image, filters, fields = geometry(rng, deep)
     per = filters[:1] if channels else ()
-    feeds = {"x": drawn(rng, x, image), "zx": zeros(rng, x), "w": drawn(rng, w, filters), "zw": np.zeros(per, w.dtype) if symmetric else zeros(rng, w, per)}
+    feeds = {"x": drawn(rng, x, image), "zx": zeros(rng, x), "w": drawn(rng, w, filters),
+             "zw": np.zeros(per, w.dtype) if symmetric else zeros(rng, w, per)}
     if biased:
         feeds["b"] = rng.integers(-2**15, 2**15, filters[:1]).astype(np.int32)
     alone = filters[0] == fields["groups"] and (feeds["zw"] == feeds["zw"].flat[0]).all()

@@ -17,7 +17,8 @@ DIALECT = "tflite"
 FIXED = {f: Role("logistic_fixed", logistic_fixed.Row(function=f)) for f in ("sigmoid", "tanh")}
 WIDE = {f: Role("logistic_table16", logistic_table16.Row(function=f)) for f in ("sigmoid", "tanh")}
 LEAKY, HARD_SWISH = Role("leaky_relu", leaky_relu.Row(ratio="float64")), Role("hard_swish", hard_swish.Row())
-SOFTMAX, SOFTMAX_WIDE = Role("softmax_gemmlowp", softmax_gemmlowp.Row()), Role("softmax_table16", softmax_table16.Row(evaluated="float32"))
+SOFTMAX = Role("softmax_gemmlowp", softmax_gemmlowp.Row())
+SOFTMAX_WIDE = Role("softmax_table16", softmax_table16.Row(evaluated="float32"))
 SOFTMAX_TO_16 = Role("softmax_gemmlowp", softmax_gemmlowp.Row(out=I16))
 ARENA = 1 << 22
 

@@ -2,11 +2,12 @@
 from functools import partial
 
 from refq.ints.width import I8, U8
+from tools.engines import torch_codes_models as codes
 from tools.engines import torch_models as models
 
 NAME, DIALECT = "onednn", "onednn"
 
 version = partial(models.version, NAME)
 campaigns = [*models.linears(NAME, DIALECT, "rescale_bias", (True,)), *models.convs(NAME, DIALECT, "rescale_conv2d", (True,)),
-             *models.dynamics(NAME, DIALECT, False),
-             *(c for role in ("add", "mul") for width in (U8, I8) for c in models.elementwise(NAME, DIALECT, role, width))]
+             *codes.dynamics(NAME, DIALECT, False),
+             *(c for role in ("add", "mul") for width in (U8, I8) for c in codes.elementwise(NAME, DIALECT, role, width))]

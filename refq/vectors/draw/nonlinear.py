@@ -69,12 +69,16 @@ def of_leaky_relu(row, made, stream, index, reach):
 
 
 def of_hard_swish(row, made, stream, index, reach):
+    """Scales as targets have them; and exponents that shift to the right, with multipliers of few bits, so that all tie."""
     s = scale(stream, index, *((-6, -3), (-7, -6), (-3, 0), (2, 4))[index % 4])
-    return hard_swish.build(row, s, made["zq"], s * scale(stream, index + index // 2, -1, 2), made["zo"])
+    fit = hard_swish.build(row, s, made["zq"], s * scale(stream, index + index // 2, -1, 2), made["zo"])
+    if index % 3 == 1:
+        return fit | {"er": -stream.integer(1, 9), "mr": stream.integer(1, 127) << 8, "mo": stream.integer(1, 127) << 8}
+    return fit
 
 
 def of_softmax_gemmlowp(row, made, stream, index, reach):
-    return softmax_gemmlowp.build(row, scale(stream, index, *((-6, -2), (-2, 0), (-8, -6))[index % 3]), 0)
+    return softmax_gemmlowp.build(row, scale(stream, index, *((-6, -2), (-2, 0), (-8, -6), (4, 6))[index % 4]), 0)
 
 
 def of_softmax_table16(row, made, stream, index, reach):
@@ -83,7 +87,7 @@ def of_softmax_table16(row, made, stream, index, reach):
 
 def of_softmax_table(row, made, stream, index, reach):
     fine = 2.0 ** -20 if index % 4 == 3 else 2.0 ** -8
-    if index % 4 == 1:              # a few small numbers, whose sums are often powers of two: shares that tie
+    if index % 11 in (2, 8):        # rows of 3 and of 4 codes (sizes.LONG): small numbers often sum to a power of two, and tie
         t = np.array([(5, 3, 1, 1, 2, 7, 1, 9)[i * (1 + index // 4) % 8] for i in range(256)], np.float32)
         return {"t": t, "unit": 0.25 if row.normalized == "reciprocal" else 4.0}
     return softmax_table.build(row, scale(stream, index, *((-6, -2), (-2, 0), (-8, -6))[index % 3]), 1 << 10, fine, made["zp"])

@@ -20,7 +20,7 @@ def of_sums(row, made, stream, index, reach):
     """A scale of the tensor, one and a bias for each channel, of which some come near to the sums."""
     one, two = KINDS[index % len(KINDS)]
     second = [single(kind, 2.0 ** -3, stream) for kind in (two, *order(stream, len(made["second"]) - 1, index))]
-    bias = [single("whole", 1, stream) * np.float32(2.0 ** stream.integer(-4, 12)) * sign for _, sign in zip(second, (1, -1) * len(second))]
+    bias = [single("whole", 1, stream) * np.float32(2.0 ** stream.integer(-4, 12)) * (-1) ** c for c in range(len(second))]
     return {"first": single("unit" if index % 2 else one, 1, stream), "second": second, "bias": bias}
 
 

@@ -101,10 +101,11 @@ def repeated(stream, declared, shape, index):
 
 
 CODES = ("dequantize", "requantize_float32", "add_ratio_float32", "mul", "add_weighted", "table", "clip", "add", "add_float32",
-         "mul_float32", "arrange", "table16", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish")
+         "mul_float32", "arrange", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish")
 """Operations on single codes."""
 
 SPECIAL = {**dict.fromkeys(CODES, every_code),
+           "table16": nonlinear.halfway,
            **dict.fromkeys((*nonlinear.ROWS, "shiftmax", "shiftgelu", "ilayernorm"), close_rows), "argmax": repeated,
            "batch_matmul": rows_their_own, "matmul": rows_their_own,
            "conv2d": rows_their_own,

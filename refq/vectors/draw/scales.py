@@ -198,13 +198,13 @@ def of_rescale_float32_bias(row, made, stream, index, reach):
     top = reach.seen if reach else np.full(len(made["last"]), row.acc.hi)
     first = single(one, 1, stream)
     second = np.array([single(two, 1, stream) * np.float32(2.0 ** -stream.integer(0, 3)) for _ in top], np.float32)
-    last = [single(kind, row.out.hi / max(int(r), 1), stream) for kind, r in zip(order(stream, len(top), index), top)] / (first * second)
+    last = [single(kind, row.out.hi / max(int(r), 1), stream) for kind, r in zip(order(stream, len(top), index), top)]
     unit = single("whole", 2.0 ** -3, stream) if index % 2 else np.float32(1)
     bias = stream.integers(-999, 999, len(top)) * np.float32(0.5) * first * second / unit
     bias[index % 2::3] = 0
     limits = row.takes
     return {"first": first, "second": second, "bias": np.clip(bias, limits["bias"].lo, limits["bias"].hi), "unit": unit,
-            "last": np.clip(last, limits["last"].lo, limits["last"].hi)}
+            "last": np.clip(last / (first * second), limits["last"].lo, limits["last"].hi)}
 
 
 def of_mul_float32(row, made, stream, index, reach):
@@ -218,5 +218,6 @@ def of_mul_float32(row, made, stream, index, reach):
     return {name: np.clip(s, row.takes[name].lo, row.takes[name].hi) for name, s in found.items()}
 
 
-FITTED = {"rescale_float32_bias": of_rescale_float32_bias, "mul_float32": of_mul_float32, "rescale": of_rescale, "rescale_float64": of_rescale_float64, "rescale_preshift": of_rescale_preshift,
+FITTED = {"rescale_float32_bias": of_rescale_float32_bias, "mul_float32": of_mul_float32, "rescale": of_rescale,
+          "rescale_float64": of_rescale_float64, "rescale_preshift": of_rescale_preshift,
           "rescale_float32": of_rescale_float32, "add": of_add, "add_float32": of_add_float32}

@@ -87,7 +87,7 @@ class Domain:
         at = Reached(proved(row), forced)
         joins = getattr(row, "zero_point", "after")
         unlike = getattr(row, "far", "") == "lowest_int32" and self.step.op != "quantize"
-        if (self.step.op in REALS or joins == "folded") and not unlike:      # what is before the rounding is a float, and holds anything
+        if (self.step.op in REALS or joins == "folded") and not unlike:      # what is rounded is a float, and anything
             name = REALS.get(self.step.op) if joins == "after" else ""
             zero = reach[name] if name else Interval(0, 0)
             if "zin" in reach:
