@@ -51,7 +51,8 @@ elementwise = {
     "quantize_channel": Role("quantize", quantize.Row(quotient="reciprocal_float32", zero_point="inside")),
     "dequantize": Role("dequantize", dequantize.Row()),
     "gelu": Role("table", table.Row(ties="half_even")),
-    "table": Role("table", table.Row(ties="half_even")),
+    **dict.fromkeys(("table", "sigmoid", "tanh", "hard_swish", "leaky_relu"),
+                    Role("table", table.Row(ties="half_even", evaluated="reciprocal_float32"))),
 }
 """What PyTorch computes itself under every quantized engine, and a table of 8-bit codes."""
 

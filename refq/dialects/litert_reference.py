@@ -1,5 +1,7 @@
-"""LiteRT 2.3's reference kernels (BUILTIN_REF), which are TFLite's but for FULLY_CONNECTED: that multiplies the sum by a float64
-scale and rounds once, half away. Of 16-bit codes too; with a 32-bit bias of those it reads past the bias, which nothing holds.
+"""LiteRT 2.3's reference kernels (BUILTIN_REF): TFLite's, but for FULLY_CONNECTED.
+
+That multiplies the sum by a float64 scale and rounds once, half away; of 16-bit codes too, with a bias of 64 bits (one of 32
+bits is read as if it had 64: what comes out is made of whatever lies behind it). SUM is broken (tools/engines has a witness).
 """
 from dataclasses import replace
 

@@ -10,7 +10,17 @@ loops, so that there a quotient beyond 2**31 gives the other end.
 from refq.dialects import onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add_float32, add_ratio_float32, dequantize, mul_float32, quantize, requantize_float32, rescale_float32
+from refq.ops import (
+    add_float32,
+    add_ratio_float32,
+    dequantize,
+    mul_float32,
+    quantize,
+    requantize_float32,
+    rescale_float32,
+    softmax_table,
+    table,
+)
 
 RESCALE = rescale_float32.Row(ratio="float32")
 
@@ -32,7 +42,9 @@ dialect = Dialect(
         "requantize_wide": Role("requantize_float32", requantize_float32.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32", nan="lowest")),
         "dequantize": Role("dequantize", dequantize.Row()),
-    } | onnx.dialect.borrow("gelu", "gelu_wide", "table", "softmax", "softmax_wide", "layernorm"),
+        **dict.fromkeys(("sigmoid", "leaky_relu"), Role("table", table.Row(evaluated="float32"))),
+        "softmax": Role("softmax_table", softmax_table.Row(normalized="quotient", ties="half_even", exponentials="raised")),
+    } | onnx.dialect.borrow("gelu", "gelu_wide", "table", "softmax_wide", "layernorm"),
     narrow=False,
     encode="half_even",
     accumulators={8: I32, 16: I48},

@@ -5,16 +5,31 @@ and XNNPACK is tflite_xnnpack (tools/engines/litert_*.py run all of them).
 
 Registers of 16x8 products take a 15-bit multiplier and one rounding. The multiplier of MUL is made in float32, that of
 BATCH_MATMUL of the float32 product of the scales; that of MEAN is divided by the number of summands in integers, behind a sum of
-32 bits of the codes as they are. GELU of 8-bit codes is a
-table. There is no LayerNorm: it is borrowed, and so is GELU of 16-bit codes. An input is quantized by a float32 quotient,
-ties away; what leaves 32 bits becomes the lowest code.
+32 bits of the codes as they are; SUM is rescaled in float32. GELU of 8-bit codes is a table. There is no LayerNorm: it is
+borrowed, and so is GELU of 16-bit codes. An input is quantized by a float32 quotient, ties away; what leaves 32 bits becomes the
+lowest code.
 """
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add, dequantize, mul, quantize, rescale, table
+from refq.ops import (
+    add,
+    dequantize,
+    hard_swish,
+    leaky_relu,
+    logistic_table16,
+    mul,
+    quantize,
+    rescale,
+    rescale_float32,
+    softmax_gemmlowp,
+    softmax_table16,
+    table,
+    table16,
+)
 
 SOURCE = "tensorflow/tflite-micro tensorflow/lite/kernels/internal/common.h, MultiplyByQuantizedMultiplier, commit 90b983c2"
+TABLE = table.Row(ties="half_away", evaluated="reciprocal_float32")
 DOUBLE = {"high": "half_up", "ties": "half_away"}
 SUM = "tensorflow/tflite-micro tensorflow/lite/kernels/internal/reference/add.h, commit 90b983c2: s .05, .1 to .12"
 
@@ -28,6 +43,8 @@ dialect = Dialect(
         "rescale_wide": Role("rescale", rescale.Row(multiplier="q15", ties="half_up", acc=I48)),
         "rescale_batch_matmul": Role("rescale", rescale.Row(ratio="product_float32", **DOUBLE)),
         "rescale_mean": Role("rescale", rescale.Row(count="multiplier", **DOUBLE)),
+        "rescale_mean_wide": Role("rescale", rescale.Row(count="multiplier", **DOUBLE)),
+        "rescale_sum": Role("rescale_float32", rescale_float32.Row(ratio="float32", ties="half_away")),
         "requantize": Role("rescale", rescale.Row(**DOUBLE)),
         "requantize_wide": Role("rescale", rescale.Row(**DOUBLE)),
         "add": Role("add", add.Row(left=20, **DOUBLE)),
@@ -36,12 +53,22 @@ dialect = Dialect(
         "sub_wide": Role("add", add.Row(left=15, join="minus", **DOUBLE)),
         "mul": Role("mul", mul.Row(**DOUBLE)),
         "mul_wide": Role("mul", mul.Row(**DOUBLE)),
-        "gelu": Role("table", table.Row(ties="half_away")),
-        "table": Role("table", table.Row(ties="half_away")),
+        "gelu": Role("table", TABLE),
+        "table": Role("table", TABLE),
+        "table_wide": Role("table16", table16.Row()),
+        "sigmoid": Role("table", TABLE),
+        "sigmoid_wide": Role("logistic_table16", logistic_table16.Row(function="sigmoid")),
+        "tanh": Role("table", TABLE),
+        "tanh_wide": Role("logistic_table16", logistic_table16.Row(function="tanh")),
+        "leaky_relu": Role("leaky_relu", leaky_relu.Row()),
+        "leaky_relu_wide": Role("leaky_relu", leaky_relu.Row()),
+        "hard_swish": Role("hard_swish", hard_swish.Row()),
+        "softmax": Role("softmax_gemmlowp", softmax_gemmlowp.Row()),
+        "softmax_wide": Role("softmax_table16", softmax_table16.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32", ties="half_away", far="lowest_int32")),
         "dequantize": Role("dequantize", dequantize.Row(product="exact")),
     }
-    | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),
+    | ivit.dialect.borrow("layernorm") | onnx.dialect.borrow("gelu_wide"),
     encode="half_away",
     accumulators={8: I32, 16: I48},
     checks=tuple(

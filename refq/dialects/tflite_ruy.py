@@ -2,22 +2,23 @@
 
 Sums of 8-bit codes round twice, half up both times: negative ties of the second rounding go up, where TFLite's reference sends
 them away. The multiplier of a FULLY_CONNECTED with one scale is made of the float32 product of the two input scales; with one
-for each channel all is float64, as in CONV_2D. ADD, SUB, MUL, MEAN and BATCH_MATMUL are the reference's, but ADD of
-16-bit codes rounds each operand once. FULLY_CONNECTED of
-16-bit codes is the reference's too, with a bias of 64 bits; without one, or with 32 bits, it sums in 32 bits and rounds as for
-8-bit codes. QUANTIZE multiplies by the reciprocal and rounds to even. Vectors end: QUANTIZE from 8-bit to 8-bit codes
-takes 16 codes at a time as here, DEQUANTIZE 8, DEPTHWISE_CONV_2D and TRANSPOSE_CONV 8 channels, and the rest at the end (the size
-mod 16 or 8, the channels mod 8) is computed as by the reference.
+for each channel all is float64, as in CONV_2D. ADD, SUB, MUL, MEAN and BATCH_MATMUL are the reference's, but ADD
+of 16-bit codes rounds each operand once. FULLY_CONNECTED of 16-bit codes is the reference's too, with a bias of 64 bits; without
+one, or with 32 bits, it sums in 32 bits and rounds as for 8-bit codes. QUANTIZE multiplies
+by the reciprocal and rounds to even.
+
+Vectors end: QUANTIZE from 8-bit to 8-bit codes takes 16 codes at a time as here, DEQUANTIZE 8, DEPTHWISE_CONV_2D and
+TRANSPOSE_CONV 8 channels, and the rest at the end (the size mod 16 or 8, the channels mod 8) is computed as by the reference.
 """
 from dataclasses import replace
 
 from refq.dialects import litert_reference, tflite
 from refq.dialects.base import Check, Role
-from refq.ops import add, dequantize, quantize, rescale
+from refq.ops import add, dequantize, quantize, rescale, softmax_table
 
 UP = {"high": "half_up", "ties": "half_up"}
-BORROWED = ("rescale_wide", "rescale_mean", "rescale_batch_matmul", "requantize_wide", "add", "sub", "sub_wide", "mul",
-            "mul_wide")
+BORROWED = ("rescale_wide", "rescale_mean", "rescale_mean_wide", "rescale_sum", "rescale_batch_matmul", "requantize_wide",
+            "add", "sub", "sub_wide", "mul", "mul_wide")
 
 roles = tflite.dialect.roles | {
     "rescale": Role("rescale", rescale.Row(**UP)),
@@ -27,6 +28,7 @@ roles = tflite.dialect.roles | {
     "add_wide": Role("add", add.Row(left=15, alone="half_up", **tflite.DOUBLE)),
     "quantize": Role("quantize", quantize.Row(quotient="reciprocal_float32", ties="half_even", far="lowest_int32")),
     "dequantize": Role("dequantize", dequantize.Row(product="spread")),
+    "softmax": Role("softmax_table", softmax_table.Row()),
 } | tflite.dialect.borrow(*BORROWED) | litert_reference.dialect.borrow("rescale_linear_wide")
 
 dialect = replace(

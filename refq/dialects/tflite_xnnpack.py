@@ -2,8 +2,8 @@
 
 Sums are multiplied by a float32 scale (a float32 product over a float32 unit) and rounded to even. ADD and SUB have two
 multipliers of up to 21 bits, one shift and one rounding, half up; MUL is float32. QUANTIZE from 8-bit to 8-bit codes counts
-256ths of a unit. MEAN sums the codes as they are, and folds both zero points into one float32 number. An input is multiplied by
-the float32 reciprocal of the scale.
+256ths of a unit. MEAN and SUM sum the codes as they are, and fold both zero points into one float32 number. An input is
+multiplied by the float32 reciprocal of the scale.
 
 What XNNPACK leaves to LiteRT's kernels (tflite_ruy): all 16-bit codes, BATCH_MATMUL whose second operand has a zero point,
 convolutions with int4 weights, and FULLY_CONNECTED with int4 weights where k is odd; where it is even XNNPACK keeps the sum
@@ -14,21 +14,25 @@ from dataclasses import replace
 
 from refq.dialects import tflite, tflite_ruy
 from refq.dialects.base import Check, Role
-from refq.ops import add_weighted, dequantize, mul_float32, quantize, rescale, rescale_float32
+from refq.ops import add_weighted, dequantize, leaky_relu, mul_float32, quantize, rescale, rescale_float32
 
 SCALED = rescale_float32.Row(ratio="float32")
 SUM = "google/XNNPACK src/microparams-init.c, xnn_init_qs8_add_minmax: s .05, .1 to .12"
-BORROWED = ("rescale_wide", "rescale_linear_wide", "requantize_wide", "add_wide", "sub_wide", "mul_wide", "rescale_batch_matmul")
+BORROWED = ("rescale_wide", "rescale_linear_wide", "rescale_mean_wide", "requantize_wide", "add_wide", "sub_wide", "mul_wide",
+            "rescale_batch_matmul")
 
 roles = {name: part for name, part in tflite.dialect.roles.items()} | {
     "rescale": Role("rescale_float32", SCALED),
     "rescale_mean": Role("rescale_float32", rescale_float32.Row(ratio="float32", zero_point="folded")),
+    "rescale_sum": Role("rescale_float32", rescale_float32.Row(ratio="float32", zero_point="folded")),
     "requantize": Role("rescale", rescale.Row(multiplier="fixed8", ratio="float32", ties="half_up")),
     "add": Role("add_weighted", add_weighted.Row()),
     "sub": Role("add_weighted", add_weighted.Row(join="minus")),
     "mul": Role("mul_float32", mul_float32.Row(product="float32", quotient="multiple")),
     "quantize": Role("quantize", quantize.Row(quotient="reciprocal_float32", ties="half_even")),
     "dequantize": Role("dequantize", dequantize.Row(product="float32")),
+    "leaky_relu": Role("leaky_relu", leaky_relu.Row(multiplier="fraction8", high="none", ties="half_up")),
+    "softmax": tflite_ruy.dialect.roles["softmax"],
 } | tflite_ruy.dialect.borrow(*BORROWED)
 
 dialect = replace(

@@ -167,6 +167,5 @@ def exponentials(program, step, reach):
     yield "total", Width(step.row.reciprocal + 1), (0, count * -x0 << step.row.n)
 
 
-BOUNDED = {"matmul": weighted, "conv2d": weighted, "conv_transpose2d": weighted, "batch_matmul": paired, "mean": summed, "rescale": lifted,
-           "rescale_preshift": multiplied, "add": joined, "mul": paired_codes,
-           "shiftmax": exponentials}
+BOUNDED = {"matmul": weighted, "conv2d": weighted, "conv_transpose2d": weighted, "batch_matmul": paired, "mean": summed,
+           "rescale": lifted, "rescale_preshift": multiplied, "add": joined, "mul": paired_codes, "shiftmax": exponentials}

@@ -82,13 +82,14 @@ class Builder:
         self.constants[name] = np.asarray(codes, width.dtype, order="C")
         return self.tensor(name, self.constants[name].shape, grid, role, width)
 
-    def rescale(self, name, source, result, grid, factors, zero=0, role="activation", plays=None):
+    def rescale(self, name, source, result, grid, factors, zero=0, role="activation", plays=None, **count):
         """Carry the register or tensor `source`, whose unit is the product of `factors` (numbers, or one for each channel),
         onto `grid`, by the role `plays` where the target has it. One whose rescale does not allow every ratio (one that only
-        shifts, say) may have a role for the others, rescale_any."""
+        shifts, say) may have a role for the others, rescale_any. `count`: of how many summands the mean is meant, for roles that
+        divide by it themselves."""
         register, unit = self.tensors[source], float(grid.scale)
         spread = [np.broadcast_to(np.asarray(f, np.float64), register.shape[-1:] or (1,)) for f in factors]
-        real = ratio("float64", spread, unit)
+        real = ratio("float64", spread, unit, **count)
         if plays not in self.dialect.roles:
             plays = self.dialect.fitted("rescale", register.width, most=32)
             part = self.dialect.role(plays)
@@ -96,7 +97,8 @@ class Builder:
             if allows and "rescale_any" in self.dialect.roles and not allows(part.row, real):
                 plays = "rescale_any"
         return self.step(name, plays, {"acc": source}, [(result, register.shape, grid, role)], {"scale": real},
-                         {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero))
+                         {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero),
+                         **count)
 
     def aligned(self, node, name, grid):
         """The tensor as `node` takes it, which works on the codes of `grid`; here groups have seen to that."""

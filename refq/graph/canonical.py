@@ -47,12 +47,22 @@ def canonical(graph):
     graph = settled(graph, *plain.rules)
     graph = settled(graph, *fuse.patterns, *plain.rules)
     graph = settled(graph, *products.rules, *plain.rules)
-    graph = settled(graph, fuse.affine_after, last_axis, *plain.rules)
+    graph = settled(graph, fuse.affine_after, negated, last_axis, *plain.rules)
     graph = settled(graph, products.rows_by_rows, plain.drop_idle, joined_reshapes)
     refuse(graph)
     graph = batch_in_front(graph)
     graph = settled(graph, plain.drop_idle, joined_reshapes, joined_transposes, ones_dropped_first)
     return kept(placed(pruned(graph)), outputs) if graph.grids else named(pruned(graph), outputs)
+
+
+def negated(node, draft):
+    """What is subtracted right after weights is added, with weights of the other sign."""
+    before = draft.maker(node.inputs[1]) if node.op == "Sub" and not draft.grids else None
+    if before is None or before.op not in ("Linear", "Conv", "LayerNormalization") or draft.readers(node.inputs[1]) > 1:
+        return None
+    negative = draft.fresh(f"{node.outputs[0]}.negative")
+    return [like(node, "Mul", (node.inputs[1], draft.constant("minus", -1.0)), outputs=(negative,)),
+            like(node, "Add", (node.inputs[0], negative))]
 
 
 def last_axis(node, draft):

@@ -7,6 +7,7 @@ from refq.graph.builder import zero_of
 from refq.graph.moves import moved, turned
 from refq.graph.play import fitted
 from refq.grids.affine import Affine, same
+from refq.ints.width import I32
 
 
 def first_from(b, node, pixels, out):
@@ -102,16 +103,19 @@ def mean(b, node):
 
 
 def averaged(b, node, x, axes):
-    """The mean over axes of one image: a sum, and a rescale that divides."""
+    """The mean over axes of one image: a sum, and a rescale that divides. A target with a rescale of its own for means sums the
+    codes as they are, in 32 bits; it takes off all zero points at once."""
     out, kept = node.outputs[0], [a for a in range(len(x.shape)) if a not in axes]
     count = int(np.prod([x.shape[a] for a in axes]))
     rest = tuple(x.shape[a] for a in kept)
     lead, last = rest[:-1], rest[-1] if rest else 1
     rows = moved(b, f"{node.name}.rows", [x.name], f"{node.name}.rows", (*lead, count, last),
                  [("transpose", (*kept[:-1], *axes, *kept[-1:])), ("reshape", (*lead, count, last))])
-    acc = b.dialect.accumulator(x.width.bits)
-    units = np.float64(x.grid.scale)
-    b.step(node.name, "mean", {"q": rows}, [(f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(0)), "accumulator")],
-           {"x": units}, {"q": x.width, "acc": acc}, zq=zero_of(x))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.mean", b.grid_of(out), (units / count,))
+    units, zero, plays = np.float64(x.grid.scale), zero_of(x), b.dialect.fitted("rescale_mean", x.width)
+    own = plays in b.dialect.roles
+    acc, taken = (I32, zero * count) if own else (b.dialect.accumulator(x.width.bits), 0)
+    total = (f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(taken)), "accumulator")
+    b.step(node.name, "mean", {"q": rows}, [total], {"x": units}, {"q": x.width, "acc": acc}, zq=0 if own else zero)
+    how = ((units,), taken, "activation", plays) if own else ((units / count,),)
+    b.rescale(f"{node.name}.rescale", total[0], f"{node.name}.mean", b.grid_of(out), *how, **{"count": count} if own else {})
     moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])

@@ -177,8 +177,8 @@ OWN = {"Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwi
 def unary(b, node):
     """An operation that gives codes of one grid only is followed by a rescale onto the node's."""
     x, out = b.tensors[b.factor(node.inputs[0])], node.outputs[0]
-    role = b.dialect.fitted(OWN.get(node.op, "table"), x.width)
-    role = role if b.has(role) else b.dialect.fitted("table", x.width)
+    roles = [b.dialect.fitted(word, x.width) for word in (OWN.get(node.op, "table"), "table")]
+    role = next(filter(b.has, roles), "table")
     facts = {"function": function_of(node), "alpha": node.attributes.get("alpha", 0.01)}
     module, grid = ops.load(b.part(role).op), b.grid_of(out)
     only = Affine(grid.width, *module.result(fitted(b.part(role).row, {"q": x.width, "out": grid.width}))) \

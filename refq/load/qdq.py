@@ -61,6 +61,8 @@ class Writer:
     def scaling(self, name, grid):
         """The names of scale and zero point, and the attributes, of a grid."""
         single = grid.scale.astype(np.float32)
+        if grid.width.bits < 32 and (single != grid.scale).any():       # a bias has the unit of its products, whatever is written
+            raise Unsupported(f"tensor {name}: scale {float(grid.scale.flat[0])!r} is no float32 number, as QDQ form needs")
         attributes = {} if grid.axis is None else {"axis": grid.axis}
         attributes |= {} if grid.block is None else {"block_size": grid.block}
         return [self.constant(f"{name}_scale", single), self.codes(f"{name}_zero_point", grid.zero, grid.width)], attributes

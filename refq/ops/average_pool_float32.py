@@ -8,9 +8,8 @@ R1       the zero point is taken off every code as an integer, or kept in it; pl
 R2       n is the number of places in the image, or of those in the image and its padding
 R3       the sum is rounded to float32, exact below 2**24, and so is the product
 R4       rounded to an integer, ties as the row says
-R5       the zero point joins after the rounding; or inside it, in float32, rounded once more; or fused, so that product and sum
-         are rounded once together; channels that fill no block of so many, as a vector loop leaves some, have it inside; one
-         that was kept does not join
+R5       the zero point joins after the rounding; or inside it, in float32, rounded once more; or fused, product and sum rounded
+         once together; channels that fill no block, as a vector loop leaves some, have it inside; one that was kept does not join
 R6       clipped to the output width, never wrapped
 error    at most half a unit of y and 2**-23 of the result beside the scale's own, while R6 is idle
 source   ONNX Runtime core/mlas/lib/qlgavgpool.cpp (after); pytorch/pytorch aten/src/ATen/native/quantized/cpu/AveragePool2d.cpp

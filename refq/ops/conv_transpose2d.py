@@ -15,11 +15,11 @@ error    exact while the accumulator is not left
 source   TOSA 1.0 TRANSPOSE_CONV2D; ONNX ConvTranspose; tensorflow/tflite-micro reference/integer_ops/transpose_conv.h
 """
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
-from refq.ints.accumulate import Accumulate, join
+from refq.ints.accumulate import Accumulate, combined
 from refq.ints.operand import Operand
 from refq.ints.row import Row as Base
 from refq.ints.row import decided
@@ -75,12 +75,13 @@ def spec(x, w, bias, zx, zw, row, at=unwatched):
     wide, w = wide.reshape(*wide.shape[:3], groups, d), w.reshape(groups, m // groups, kh, kw, d)     # R3
     start = np.zeros((n, oh, ow, m), np.int64) + bias                                                 # R4
 
-    def product(k):
+    def product(wide, w, k):
         i, j, c = k // d // kw, k // d % kw, k % d
         seen = wide[:, i * dy:i * dy + oh, j * dx:j * dx + ow, :, c]
         return (seen[..., None] * w[:, :, kh - 1 - i, kw - 1 - j, c]).reshape(start.shape)
 
-    return join(product, kh * kw * d, rule_of(row), start, at)                                        # R5
+    codes = wide + zx, w + zw.astype(np.int64).reshape(groups, m // groups, 1, 1, 1)
+    return combined(partial(product, wide, w), partial(product, *codes), kh * kw * d, rule_of(row), start, at)     # R5
 
 
 @cache

@@ -68,7 +68,7 @@ def admit(operands, row):
 
 def spec(*operands, row, at=unwatched):
     admit(operands, row)
-    raw = words.word(row.word, row.a, row.ties)(*(np.asarray(o).astype(np.int64) for o in operands))      # R1 R2
+    raw = words.word(row.word, row.a, row.ties)(*(o if isinstance(o, int) else o.astype(np.int64) for o in operands))     # R1 R2
     return holds[row.overflow](at, "y", at("raw", raw, I64), row.y)                                       # R3
 
 

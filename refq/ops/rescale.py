@@ -57,15 +57,13 @@ class Row(Base):
     @property
     def takes(self):
         # a zero point inside has room above the shift; one that joins later may need a bit that a shift of 1 sets free
-        least = 0 if self.zero_point == "inside" or self.out.hi < 1 << 63 - self.acc.bits else 1
-        most = 62 - self.out.bits if self.zero_point == "inside" else 62
-        if self.below:
-            least = multiplier.bits[self.multiplier] + 1 - self.below.bit_length()
+        inside, longer = self.zero_point == "inside", multiplier.bits[self.multiplier] + 1 - self.below.bit_length()
+        least = max(int(not inside and self.out.hi >= 1 << 63 - self.acc.bits), longer if self.below else 0)
         # with the zero point inside the product has one bit less, so that the sum fits 64
-        reach = 1 << self.acc.bits - 2 if self.zero_point == "inside" and self.acc.bits > 16 else 1 << 63
+        reach = 1 << self.acc.bits - 2 if inside and self.acc.bits > 16 else 1 << 63
         zin = self.acc("", max(self.acc.lo, -reach), min(self.acc.hi, reach))
         return {"acc": self.acc("n c"), "zin": zin, "mult": I64("c", 0, min(1 << 31, 1 << (63 - self.acc.bits))),
-                "shift": I8("c", least, most), "zp": self.out()}
+                "shift": I8("c", least, 62 - self.out.bits * inside), "zp": self.out()}
 
     @property
     def gives(self):
@@ -75,12 +73,11 @@ class Row(Base):
 def build(row, factors, unit, zin, zp, count=1):
     """The constants from real scales: the product of `factors` (numbers, or one for each channel) is s_in, `unit` is s_y, the
     mean of `count` summands is meant. Raises IllFormed for a ratio that is not below `row.below`, where that is not 0."""
-    real = np.atleast_1d(scales.ratio(row.ratio, factors, unit, 1 if row.count == "multiplier" else count))
+    whole = row.count == "multiplier"
+    real = np.atleast_1d(scales.ratio(row.ratio, factors, unit, 1 if whole else count))
     if row.below and (real >= row.below).any():
         raise IllFormed(f"rescale: a scale of {np.max(real)}; this row takes scales below {row.below}: coarsen the result's grid")
-    pairs = [multiplier.pair(s, row.multiplier) for s in real]
-    if row.count == "multiplier":
-        pairs = [multiplier.shared(*p, count) for p in pairs]
+    pairs = [multiplier.shared(*multiplier.pair(s, row.multiplier), count if whole else 1) for s in real]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
 
 

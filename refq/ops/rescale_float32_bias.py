@@ -139,8 +139,8 @@ def real(acc, zin, first, second, bias, unit, last, zp, row):
     return zp + ((int(acc) - int(zin)) * first * second + bias * unit) * last
 
 
-slips = (dropped("zp"), negated("zp"), dropped("zin"), bias_dropped, negated("bias"), channels_shifted("second", 1), channels_shifted("bias", 1), channels_shifted("last", 1), channels_shifted("y", 1),
-         last_tile_lost("y", 4))
+slips = (dropped("zp"), negated("zp"), dropped("zin"), bias_dropped, negated("bias"), channels_shifted("second", 1),
+         channels_shifted("bias", 1), channels_shifted("last", 1), channels_shifted("y", 1), last_tile_lost("y", 4))
 
 
 def r5_keeps_order(acc, zin, first, second, bias, unit, last, zp, row):

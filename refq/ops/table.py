@@ -61,8 +61,8 @@ class Row(Base):
 
 def build(row, function, s_in, z_in, s_out, z_out):
     """The table of `function`: a name in refq.ints.functions, or a callable from Decimal to Decimal or float. Scales
-    are float64 and mean exactly what they are; where a row evaluates in float32 they are rounded to it, and a callable
-    takes and gives float32 arrays. Raises IllFormed where a float is too close to a tie to decide."""
+    are float64 and mean exactly what they are; where a row evaluates in float32 they are rounded to it, and so is what a
+    callable gives. Raises IllFormed where a float is too close to a tie to decide."""
     steps = np.arange(row.q.lo, row.q.hi + 1) - z_in
     if row.evaluated != "exact":
         return {"t": row.out.clip(by_float32(row, function, s_in, steps, s_out, z_out)).tolist()}
@@ -76,7 +76,8 @@ def build(row, function, s_in, z_in, s_out, z_out):
 
 def by_float32(row, function, s_in, steps, s_out, z_out):
     """Entries before they are clipped, as an engine makes them in float32."""
-    f = functions32.named(function) if isinstance(function, str) else function
+    named = isinstance(function, str)
+    f = functions32.named(function) if named else lambda x: functions32.nearest(lambda v: Decimal(function(v)), None, x)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         value = np.asarray(f(steps.astype(np.float32) * np.float32(s_in)), np.float32)
         ratio = quotient(row.evaluated, row.zero_point)(value, np.float32(s_out), z_out)

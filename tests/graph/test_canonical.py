@@ -104,8 +104,8 @@ def test_what_only_looks_like_gelu_stays(tmp_path):
     s = Sketch(13)
     erf = s.add("Erf", s.add("Mul", "images", s.number(0.8)))
     x = s.add("Mul", s.add("Add", erf, s.number(1.0)), s.number(0.5))
-    with pytest.raises(Unsupported, match="Mul of two activations"):
-        canonical(load(written(s.model(s.add("Mul", "images", x)), tmp_path)))
+    form = canonical(load(written(s.model(s.add("Mul", "images", x)), tmp_path)))
+    assert "Gelu" not in ops(form) and ops(form)["Erf"] == 1
 
 
 def test_layer_norm_is_found_with_a_product_as_square(tmp_path):
@@ -140,7 +140,7 @@ def test_softmax_scaling_ends_in_one_place(tmp_path):
 
 
 CASES = {
-    "pools": (lambda s, x: s.add("Flatten", s.add("GlobalAveragePool", x)), {"ReduceMean": 1}),
+    "pools": (lambda s, x: s.add("Flatten", s.add("GlobalAveragePool", x)), {"AveragePool": 1, "Reshape": 1}),
     "softmax over channels": (lambda s, x: s.add("Softmax", x, axis=1), {"Softmax": 1, "Transpose": 2}),
     "argmax": (lambda s, x: s.add("ArgMax", x, axis=-1, keepdims=0), {"ArgMax": 1}),
     "norm of two axes": (lambda s, x: s.add("LayerNormalization", x, s.weight("g", 8, 8), axis=2),
@@ -156,7 +156,7 @@ CASES = {
     "clip": (lambda s, x: s.add("Min", s.add("Clip", x, s.number(-0.5)), s.number(1.5)), {"Clip": 2}),
     "silu": (lambda s, x: s.add("Mul", x, s.add("Sigmoid", x)), {"Swish": 1}),
     "difference": (lambda s, x: s.add("Sub", s.add("Relu", x), s.add("Tanh", x)),
-                   {"Relu": 1, "Tanh": 1, "Mul": 1, "Add": 1}),
+                   {"Relu": 1, "Tanh": 1, "Sub": 1}),
     "heads in front": (lambda s, x: s.add("MatMul", s.add("Transpose", x, perm=[1, 0, 2, 3]), s.add(
         "Transpose", x, perm=[1, 0, 3, 2])), {"MatMul": 1}),
     "no batch axis": (lambda s, x: s.add("Gemm", s.add("Reshape", x, s.ints(24, 8)), s.weight("w", 5, 8),
@@ -211,10 +211,10 @@ def test_moving_the_batch_to_the_front_changes_no_value(tmp_path_factory, data):
 
 def test_all_that_has_no_canonical_form_is_named_at_once():
     """Nodes that evaluate but cannot be lowered are listed together, with why."""
-    nodes = (Node("a", "Log", ("x",), ("l",)), Node("b", "Mul", ("l", "x"), ("m",)), Node("c", "Log", ("m",), ("y",)))
+    nodes = (Node("a", "Log", ("x",), ("l",)), Node("b", "Pow", ("l", "x"), ("m",)), Node("c", "Log", ("m",), ("y",)))
     with pytest.raises(Unsupported) as caught:
         canonical(Graph("g", {"x": (1, 4)}, ("y",), nodes, {}))
-    assert "Log (a, c)" in str(caught.value) and "Mul of two activations (b)" in str(caught.value)
+    assert "Log (a, c)" in str(caught.value) and "Pow (b)" in str(caught.value)
 
 
 @pytest.mark.parametrize("model", ["vit_d64_l6_mnist_fp32", "vit_d128_l6_cifar10_fp32",

@@ -226,6 +226,14 @@ def test_tables_by_float32(name):
     assert apart <= (2 if name in functions32.WRITTEN else 1)
 
 
+def test_a_callable_is_rounded_to_float32():
+    """A tenth of x, of float32 and of the real number: 0.1 of float32 is a little more, so that -5 / 10 is beyond the tie."""
+    tenth = float(np.float32(0.1))
+    rows = [table.Row(ties="half_even", evaluated=e) for e in ("exact", "float32")]
+    made = [table.build(r, lambda x: x * 1, tenth, 0, 1.0, 0)["t"] for r in rows]
+    assert [t[128 - 5] for t in made] == [-1, 0]
+
+
 def test_a_zero_point_inside_moves_ties():
     """-1.5 + 123 is a tie whose even neighbour is 122; rounded first it is -2, which gives 121 (torch's strided tensors)."""
     rows = [table.Row(evaluated="reciprocal_float32", zero_point=z) for z in ("after", "inside")]

@@ -10,8 +10,8 @@ MOVES = {"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "
 
 
 def codes_of(ort, path, images, optimized=True):
-    """Name of a tensor, as refq calls it, to the codes that the runtime makes of `images`: what QuantizeLinear makes of it, or the
-    result of a QLinear operation or of a move of codes; a dequantized output gives its own name."""
+    """Name of a tensor, as refq calls it, to the codes that the runtime makes of `images`: what QuantizeLinear makes of it, or
+    the result of a QLinear operation or of a move of codes; a dequantized output gives its own name."""
     model = onnx.load(path)
     fixed = {t.name for t in model.graph.initializer}
     (image,) = [i.name for i in model.graph.input if i.name not in fixed]
@@ -35,18 +35,30 @@ def codes_of(ort, path, images, optimized=True):
 
 def compared(program, images, theirs, fed):
     """Tensor to (codes compared, codes that differ, the largest difference). `fed`: each step gets the runtime's codes, so that
-    a difference is its own and no earlier step's."""
-    live, found = {program.inputs[0]: np.ascontiguousarray(program.encode(images))}, {}
+    a difference is its own and no earlier step's. The input is the runtime's own codes: see `inputs_apart`."""
+    (first,) = program.inputs
+    live, found = {first: np.ascontiguousarray(theirs[first] if first in theirs else program.encode(images))}, {}
     for call in program.plan("kernel"):
         call(live, len(images), unwatched)
         for name in call.step.outputs.values():
-            if name in theirs and np.size(theirs[name]) == live[name].size:
+            if name in theirs and theirs[name].shape[:1] == (len(images),):     # else the batch is no first axis there
                 other = np.ascontiguousarray(theirs[name].reshape(live[name].shape))
                 apart = np.abs(live[name].astype(np.int64) - other)
                 found[name] = other.size, int((apart != 0).sum()), int(apart.max(initial=0))
                 if fed:
                     live[name] = other
     return found
+
+
+def inputs_apart(program, images, theirs):
+    """How many codes of the input differ; each must be a tie but for the runtime's float32 quotient, where refq's is exact."""
+    (first,) = program.inputs
+    if first not in theirs:
+        return 0
+    apart = program.encode(images) != theirs[first]
+    quotient = images[apart].astype(np.float64) / float(program.tensors[first].grid.scale)
+    assert (np.abs(np.abs(quotient - np.floor(quotient)) - 0.5) < 2.0 ** -16).all()
+    return int(apart.sum())
 
 
 def totals(found):

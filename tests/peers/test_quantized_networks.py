@@ -14,7 +14,7 @@ from refq.dialects.base import Role
 from refq.graph.store import program_hash
 from refq.load.qdq import write
 from refq.ops import average_pool_values, softmax_table
-from tests.peers.quantized_networks import codes_of, compared, totals
+from tests.peers.quantized_networks import codes_of, compared, inputs_apart, totals
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -62,11 +62,17 @@ def quantized(need, tmp_path_factory):
 
 
 def everywhere(program, images, theirs, least):
-    """No code differs, at once and step by step; at least so many were compared. Gives that number."""
-    whole, wrong = totals(compared(program, images, theirs, fed=False))
-    _, alone = totals(compared(program, images, theirs, fed=True))
-    assert not alone and not wrong and whole >= least
-    return whole
+    """No code differs, at once and step by step; at least so many were compared. Gives (that number, codes that differ alone):
+    behind an island a few may, by one, since the runtime computes there in float32 and refq in float64; what follows then
+    differs at once, and not step by step."""
+    assert inputs_apart(program, images, theirs) <= images.size / 1000
+    found = compared(program, images, theirs, fed=True)
+    count, alone = totals(found)
+    assert count >= least and set(alone) <= set(program.left) and sum(alone.values()) <= 10
+    assert all(far <= 1 for _, _, far in found.values())
+    if not alone:
+        assert not totals(compared(program, images, theirs, fed=False))[1]
+    return count, sum(alone.values())
 
 
 def test_resnet8_of_mlperf(need, assets, tally):
@@ -75,16 +81,16 @@ def test_resnet8_of_mlperf(need, assets, tally):
     program = refq.quantize(refq.load(path), dialect=ort_x86())
     assert {why.partition(":")[0] for why in program.left.values()} == {"ReduceMean"}
     images = np.random.default_rng(0).integers(0, 256, (16, 3, 32, 32)).astype(np.float32)
-    tally("ONNX Runtime resnet8 QOperator", everywhere(program, images, codes_of(need("onnxruntime"), path, images), 1_000_000))
+    tally("ONNX Runtime resnet8 QOperator", *everywhere(program, images, codes_of(need("onnxruntime"), path, images), 1_000_000))
 
 
 @pytest.mark.parametrize("form", ["QDQ", "QOperator"])
 def test_the_embedded_network(need, quantized, tally, form):
     """A vision transformer; LayerNormalization and the GELU's Erf run in float where the file has them so."""
     images = embedded.as_input(embedded.images())[:30].astype(np.float32)
-    path = quantized(embedded.network(), embedded.as_input(embedded.calibration())[:16], form)
+    path = quantized(embedded.exported(), embedded.as_input(embedded.calibration())[:16], form)
     program = refq.quantize(refq.load(path), dialect=ort_x86())
-    tally(f"ONNX Runtime digits {form}", everywhere(program, images, codes_of(need("onnxruntime"), path, images), 4_000_000))
+    tally(f"ONNX Runtime digits {form}", *everywhere(program, images, codes_of(need("onnxruntime"), path, images), 4_000_000))
 
 
 @pytest.mark.slow
@@ -96,7 +102,7 @@ def test_vit_tiny(need, assets, quantized, tally, form):
     path = quantized(source, images[:2], form)
     program = refq.quantize(refq.load(path), dialect=ort_x86())
     theirs = codes_of(need("onnxruntime"), path, images[2:])
-    tally(f"ONNX Runtime ViT-tiny {form}", everywhere(program, images[2:], theirs, 10_000_000))
+    tally(f"ONNX Runtime ViT-tiny {form}", *everywhere(program, images[2:], theirs, 10_000_000))
 
 
 def small(torch):
@@ -143,12 +149,12 @@ def test_a_small_cnn(need, cnn, quantized, tally, tmp_path, form, activations, w
     network = refq.load(path)
     program = refq.quantize(network, dialect=ort_x86())
     theirs = codes_of(need("onnxruntime"), path, images[8:])
-    kept = {"QDQ", "QInt8"} == {form, activations}      # signed grids do not cut at 0: a ReLU stays between Conv and QuantizeLinear,
-    if kept:                                            # so the runtime computes those Conv in float
+    if (form, activations) == ("QDQ", "QInt8"):
+        # a signed grid does not cut at 0: a ReLU stays between Conv and QuantizeLinear, and the runtime computes such in float
         _, wrong = totals(compared(program, images[8:], theirs, fed=True))
         assert sum(wrong.values()) <= 20
     else:
-        tally(f"ONNX Runtime CNN {form} {activations} {weights}", everywhere(program, images[8:], theirs, 300_000))
+        tally(f"ONNX Runtime CNN {form} {activations} {weights}", *everywhere(program, images[8:], theirs, 300_000))
     write(network, tmp_path / "again.onnx")
     assert program_hash(refq.quantize(refq.load(tmp_path / "again.onnx"), dialect=ort_x86())) == program_hash(program)
 

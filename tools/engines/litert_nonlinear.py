@@ -32,7 +32,7 @@ SOFTMAX = {"reference": Role("softmax_gemmlowp", softmax_gemmlowp.Row()), "ruy":
 SOFTMAX_WIDE = Role("softmax_table16", softmax_table16.Row())
 GRIDS = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
 KERNELS = ("reference", "ruy", "xnnpack")
-DIALECTS = {"reference": "tflite", "ruy": "tflite", "xnnpack": "xnnpack"}
+DIALECTS = {"reference": "litert_reference", "ruy": "tflite_ruy", "xnnpack": "tflite_xnnpack"}
 
 
 def answer(name, kernels, q, kind, taken, given, options=None, **settings):

@@ -10,7 +10,8 @@ KERNELS, OWN = "xnnpack", "tflite_xnnpack"
 
 campaigns = [
     *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, sums.connected, I8, I8, per) for per in (False, True)),
-    *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, partial(sums.connected, even=True, held=Width(28)), I8, I4, per) for per in (False, True)),
+    *(sums.campaign("FULLY_CONNECTED", OWN, KERNELS, partial(sums.connected, even=True, held=Width(28)), I8, I4, per)
+      for per in (False, True)),
     *(sums.campaign("CONV_2D", OWN, KERNELS, sums.convolved, I8, I8, per) for per in (False, True)),
     sums.campaign("DEPTHWISE_CONV_2D", OWN, KERNELS, sums.depthwise, I8, I8, True),
     sums.campaign("TRANSPOSE_CONV", OWN, KERNELS, sums.transposed, I8, I8, True),

@@ -3,6 +3,7 @@
 QLinearSoftmax multiplies its exponentials by floor(1 / s_y), which leaves float32 for rows of one code (and of few, where s_y is
 fine): of infinity it makes 0, or the largest code, where the share is 1. Such rows are not drawn.
 """
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -31,7 +32,7 @@ def by_table(name, width, rng):
     s = models.scale(rng, -9, 2, even)
     unit = models.scale(rng, -9, 0, even) if name == "QLinearSigmoid" else float(np.float32(s * models.scale(rng, -5, 3, even)))
     alpha = np.float32(rng.choice([0.01, 0.125, 0.25, 0.3, 1.7]))
-    function = "sigmoid" if name == "QLinearSigmoid" else partial(leaky, alpha)
+    function = "sigmoid" if name == "QLinearSigmoid" else partial(leaky, Decimal(float(alpha)))
     theirs = answer(name, q, s, z, unit, zero, {} if name == "QLinearSigmoid" else {"alpha": float(alpha)})
     x = (q.astype(np.float64) - z) * s
     exact = None if name == "QLinearSigmoid" else np.where(x >= 0, x, x * float(alpha)) / unit
@@ -40,7 +41,7 @@ def by_table(name, width, rng):
 
 
 def leaky(alpha, x):
-    return np.where(x >= 0, x, alpha * x)
+    return x if x >= 0 else alpha * x
 
 
 def softmax(width, rng):

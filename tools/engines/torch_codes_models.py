@@ -112,7 +112,8 @@ def elementwise(engine, dialect, role, width):
 def dynamics(engine, dialect, single=True, reduces=True):
     """`single`: the input's scale is rounded to float32; `reduces`: 7 bits where they are asked for."""
     chosen = ((False, False, False), (True, False, True), (False, True, False), (True, True, True))
-    return [named(f"linear_dynamic{said(per, True, relu)}{', 7 bits' * reduced}", dialect, dynamic, engine, dialect, single, per, reduced, relu) for per, reduced, relu in chosen if reduces or not reduced]
+    return [named(f"linear_dynamic{said(per, True, relu)}{', 7 bits' * reduced}", dialect, dynamic, engine, dialect, single, per,
+                  reduced, relu) for per, reduced, relu in chosen if reduces or not reduced]
 
 
 def listed(engine, dialect):

@@ -4,6 +4,7 @@ sigmoid and tanh choose their result's grid themselves: 2**-8 from the lowest co
 instructions take are rounded before the zero point joins; those of strided tensors (leaky_relu copies them first), and the last
 ones of others, after it.
 """
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,7 @@ def version():
 
 
 def leaky(alpha, x):
-    return np.where(x > 0, x, alpha * x)
+    return x if x > 0 else alpha * x
 
 
 def batch(name, width, strided, rng):
@@ -54,8 +55,8 @@ def batch(name, width, strided, rng):
              "leaky_relu": lambda: np.where(real > 0, real, float(alpha) * real) / unit}.get(name, lambda: None)()
     return models.judged(ALONE if strided else TABLE, {"q": width, "out": width}, q, made.int_repr().numpy(),
                          f"{name} {s!r} {z} {unit!r} {zero} {alpha!r}", exact,
-                         function=partial(leaky, alpha) if name == "leaky_relu" else name, s_in=s, z_in=z, s_out=unit,
-                         z_out=zero)
+                         function=partial(leaky, Decimal(float(alpha))) if name == "leaky_relu" else name, s_in=s, z_in=z,
+                         s_out=unit, z_out=zero)
 
 
 campaigns = [Campaign(f"quantized {name} {width}{', strided' * strided}", "fbgemm", partial(batch, name, width, strided))

@@ -1,4 +1,5 @@
 """One configuration: the steps of a chain once, with constants and sizes of their own; and the program of several."""
+import json
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from refq.dialects.base import Dialect
 from refq.errors import IllFormed, nearest
 from refq.graph.bounds import bounds
 from refq.graph.program import Program, Step, Tensor
+from refq.ints.row import differences
 from refq.ints.width import Width
 from refq.vectors.diagnosis.place import Place
 from refq.vectors.draw import constants, rows, sizes
@@ -90,10 +92,15 @@ def configuration(chain, dialect, number, index, seed, shape=None):
     made = Configuration((), {}, {}, {})
     given = None                                # the tensor that the step before has made
     for place, link in enumerate(chain):
-        stream = Stream(seed, f"{'+'.join(k.op for k in chain)} {link.row} {place} {index}")
+        stream = Stream(seed, f"{'+'.join(k.op for k in chain)} {said(link.row)} {place} {index}")
         ends = place + 1 == len(chain)
         made, given = extended(made, link, f"{link.op}.{number}", index, stream, given, shape, dialect, ends, len(chain) > 1)
     return made
+
+
+def said(row):
+    """A row by what it says that is not at its default: a field that is added later redraws nothing."""
+    return json.dumps(differences(row), sort_keys=True)
 
 
 def extended(made, link, name, index, stream, given, shape, dialect, last, unit):

@@ -69,12 +69,13 @@ def of_leaky_relu(row, made, stream, index, reach):
 
 
 def of_hard_swish(row, made, stream, index, reach):
-    """Scales as targets have them; and exponents that shift to the right, with multipliers of few bits, so that all tie."""
+    """Scales as targets have them; and products in whole units of y, by multipliers of few bits, so that every rounding shows."""
     s = scale(stream, index, *((-6, -3), (-7, -6), (-3, 0), (2, 4))[index % 4])
     fit = hard_swish.build(row, s, made["zq"], s * scale(stream, index + index // 2, -1, 2), made["zo"])
+    coarse = {"down": index // 3 % 2, "mo": stream.integer(2, 6) * 64 + index % 4 // 3}
     if index % 3 == 1:
-        return fit | {"er": -stream.integer(1, 9), "mr": stream.integer(1, 127) << 8, "mo": stream.integer(1, 127) << 8}
-    return fit
+        return fit | coarse | {"er": -stream.integer(1, 3), "mr": stream.integer(1, 127) << 8}
+    return fit | coarse if index % 3 == 2 else fit
 
 
 def of_softmax_gemmlowp(row, made, stream, index, reach):

@@ -1,7 +1,7 @@
-"""Sizes, constants and codes of operations on plain integers and under windows: words, reductions, gather, pools.
+"""Sizes, constants and codes of operations on plain integers and under windows.
 
-`found(op, row, index)` gives the row with a word or a geometry, and the sizes, of configuration `index`; `FITTED` as in scales.py;
-`legal` keeps codes to what a row does not refuse.
+`found(op, row, index)` gives the row with a word or a geometry, and the sizes, of configuration `index`; `FITTED` as in
+scales.py; `legal` keeps codes to what a row does not refuse.
 """
 from dataclasses import replace
 
@@ -12,21 +12,26 @@ from refq.ints import elementwise, reciprocal, scales
 from refq.ints.width import I4, I8, I16, I32, I48, U1, U8
 from refq.ops import load
 from refq.ops import reduce as reduction
+from refq.vectors.draw.scales import order, pair
 
 SPREAD = ({"stride": (2, 2), "padding": (1, 0, 1, 0)}, {"stride": (3, 2), "padding": (0, 1, -1, 2), "dilation": (1, 2)},
-          {"stride": (2, 1), "groups": 3}, {"padding": (1, 1, 1, 1)}, {"stride": (1, 3), "padding": (-1, 0, 0, -2)})
-THROWN = ({"rows": 1, "h": 3, "w": 3, "kh": 3, "kw": 2, "d": 3, "m": 33},
+          {"stride": (2, 1), "groups": 3}, {"padding": (1, 1, 1, 1)}, {"stride": (1, 3), "padding": (-1, 0, 0, -2)},
+          {"padding": (0, 1, 0, -1)})
+THROWN = ({"rows": 1, "h": 2, "w": 2, "kh": 2, "kw": 2, "d": 3, "m": 33},
           {"rows": 1, "h": 2, "w": 3, "kh": 2, "kw": 3, "d": 2, "m": 7},
-          {"rows": 1, "h": 2, "w": 4, "kh": 3, "kw": 3, "d": 1, "m": 6},
-          {"rows": 1, "h": 4, "w": 3, "kh": 2, "kw": 2, "d": 17, "m": 3},
-          {"rows": 5, "h": 2, "w": 2, "kh": 2, "kw": 1, "d": 2, "m": 5})
+          {"rows": 1, "h": 2, "w": 2, "kh": 3, "kw": 3, "d": 1, "m": 3},
+          {"rows": 1, "h": 3, "w": 3, "kh": 2, "kw": 2, "d": 17, "m": 3},
+          {"rows": 5, "h": 2, "w": 2, "kh": 2, "kw": 1, "d": 2, "m": 5},
+          {"rows": 3, "h": 1, "w": 2, "kh": 1, "kw": 2, "d": 33, "m": 2})
 
 POOLS = ({"kernel": (2, 2), "stride": (2, 2)}, {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1, 2, 0)},
          {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1, 1, 1)},
          {"kernel": (1, 4), "stride": (1, 2), "padding": (0, 1, 0, 2)},
-         {"kernel": (2, 2), "stride": (1, 2), "dilation": (2, 1), "padding": (1, 0, 0, 1)}, {"kernel": (1, 2)})
+         {"kernel": (2, 2), "stride": (1, 2), "dilation": (2, 1), "padding": (1, 0, 0, 1)}, {"kernel": (1, 2)},
+         {"kernel": (12, 12), "stride": (3, 4), "padding": (5, 5, 5, 5)})
 IMAGES = ({"rows": 1, "h": 4, "w": 6, "c": 33}, {"rows": 1, "h": 6, "w": 5, "c": 21}, {"rows": 3, "h": 3, "w": 3, "c": 3},
-          {"rows": 1, "h": 2, "w": 5, "c": 47}, {"rows": 11, "h": 3, "w": 3, "c": 1}, {"rows": 1, "h": 1, "w": 3, "c": 160})
+          {"rows": 1, "h": 2, "w": 5, "c": 47}, {"rows": 11, "h": 3, "w": 3, "c": 1}, {"rows": 1, "h": 1, "w": 3, "c": 160},
+          {"rows": 1, "h": 12, "w": 12, "c": 2})
 
 WORDS = ({"word": "add"}, {"word": "sub", "a": I16, "b": I16}, {"word": "mul", "a": I16, "b": I16}, {"word": "mul_shift"},
          {"word": "shift_right"}, {"word": "divide", "b": I8}, {"word": "min"}, {"word": "max", "a": I8, "b": I8, "y": I8},
@@ -68,14 +73,20 @@ def found(op, row, index):
     return row, made
 
 
-RATIOS = (1.0, 0.5, 2.0, 0.75, 1.3, 0.1, 8.0)
+RATIOS = (1.0, 0.5, 2.0, 0.75, 1.3, 2.0 ** 17, 0.1, 2.0 ** 34)
 """s_in over s_y."""
 
 
 def of_average_pool(row, made, stream, index, reach):
     if row.multiplier == "none":
         return {}
-    ratio = RATIOS[index % len(RATIOS)]
+    if index % 4 in (1, 2):         # a target's constants are few: any pairs as well, of which results tie and saturate
+        most = row.q.hi - row.q.lo
+        pairs = [pair(kind, row.out.hi / (most * n), row.takes["mult"], row.takes["shift"], 0, stream)
+                 for n, kind in enumerate(order(stream, row.kernel[0] * row.kernel[1], index), 1)]
+        return {"mult": [m for m, _ in pairs], "shift": [max(s, (m * most * n).bit_length() - 31) for n, (m, s) in
+                                                         enumerate(pairs, 1)]}
+    ratio, size = RATIOS[index % len(RATIOS)], row.kernel[0] * row.kernel[1]
     if row.multiplier in reciprocal.forms:
         ratio = 1.0
     elif row.multiplier in ("coarse", "pow2"):
@@ -83,7 +94,7 @@ def of_average_pool(row, made, stream, index, reach):
     try:
         pairs = reciprocal.pairs(row.multiplier, row.ratio, ratio, 1.0, *row.kernel)
     except IllFormed:               # a shift for windows whose counts are no powers of two
-        pairs = [(1, (n - 1).bit_length()) for n in range(1, row.size + 1)]
+        pairs = [(1, (n - 1).bit_length()) for n in range(1, size + 1)]
     return {"mult": [m for m, _ in pairs], "shift": [s for _, s in pairs]}
 
 
@@ -96,17 +107,25 @@ def of_average_pool_float32(row, made, stream, index, reach):
 
 def of_average_pool_values(row, made, stream, index, reach):
     unit = 2.0 ** stream.integer(-4, 4) * (1 + (index % 2) * stream.integer(0, 255) / 256)
-    return {"sin": np.float32(unit * RATIOS[index % len(RATIOS)]), "sy": np.float32(unit)}
+    return {"sin": np.float32(min(unit * RATIOS[index % len(RATIOS)], 2.0 ** 31)), "sy": np.float32(unit)}
 
 
-FITTED = {"average_pool": of_average_pool, "average_pool_float32": of_average_pool_float32,
+def of_elementwise(row, made, stream, index, reach):
+    """Short shifts, so that products tie."""
+    return {"s": (1, 3, 2, 0, 31, 7, 4)[index % 7]} if row.word == "mul_shift" else {}
+
+
+FITTED = {"elementwise": of_elementwise, "average_pool": of_average_pool, "average_pool_float32": of_average_pool_float32,
           "average_pool_values": of_average_pool_values}
 
 
 def legal(op, row, made, constants):
-    """`made` (operand to codes) with 0 or 1 where the row would refuse what comes out; codes of other operations as they are."""
-    if op == "elementwise" and row.word == "divide":
-        made = made | {"b": np.where(made["b"] == 0, 1, made["b"]).astype(made["b"].dtype)}
+    """`made` (operand to codes) with 0 or 1 where the row would refuse what comes out; other codes as they are."""
+    if op == "elementwise" and row.word in ("divide", "shift_right"):      # small ones as often, so that results tie
+        b = made["b"].ravel()
+        near = b % 3 + 1 if row.word == "shift_right" else 2 * (b % 3) + 2
+        near = np.where((np.arange(b.size) % 2 == 1) | (b == 0) & (row.word == "divide"), near, b)
+        made = made | {"b": near.astype(b.dtype).reshape(made["b"].shape)}
     if op == "elementwise" and row.overflow == "refuse":
         given = [made[k].astype(np.int64) if k in made else constants[k] for k in row.takes]
         raw = elementwise.word(row.word, row.a, row.ties)(*given)

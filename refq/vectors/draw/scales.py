@@ -104,6 +104,8 @@ def of_rescale_preshift(row, made, stream, index, reach):
     for i, (kind, r) in enumerate(zip(order(stream, len(top), index), top)):
         bits = min((1, 8, 9, 15, 9, 12)[(i + index) % 6], takes["mult"].hi.bit_length())
         mult = 1 << bits - 1 if kind in ("dense", "tie") else mantissa("whole", bits, stream) if bits > 1 else 1
+        if kind == "carry" and row.product.bits == 64:
+            mult, bits = takes["mult"].hi, takes["mult"].hi.bit_length()
         raised = bits - exponent(kind if kind != "huge" else "over", row.out.hi / max(int(r), 1), stream)
         pre = (0, stream.integer(0, 12), -stream.integer(1, 8), stream.integer(1, 4))[(i + index // 2) % 4]
         pre = min(max(pre, takes["pre"].lo), takes["pre"].hi)

@@ -49,7 +49,7 @@ def proof(domain, mutant):
         return None
     if said := fixed(domain, how, mutant):
         return said
-    if domain.step.op == "conv2d" and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
+    if domain.step.op in ("conv2d", "conv_transpose2d") and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
         return "images and filters have no longer as many channels: where it would change something it cannot run"
     if mutant.kind in ("term", "geometry"):         # what they do to the sum does not show in how they call the run
         return unchanged(domain, mutant) or enumerated(domain, mutant)

@@ -22,6 +22,8 @@ def proved(row):
         return {name: (LEAST, I32) for name in names}
     if op == "mul" and row.overflow == "wrap":
         return {name: (LEAST, I32) for name in ("product", "lifted")}
+    if op == "elementwise" and row.overflow == "refuse":
+        return {name: (LEAST, row.y) for name in ("raw", "y")}
     if op == "shiftmax":
         return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
     return {"acc": (LEAST, None)} if op == "mean" else {}
@@ -30,7 +32,8 @@ REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp",
          "rescale_double": "zp", "requantize_float32": "zp"}
 """Operations by way of float32, and the zero point that may join what they round."""
 
-SUMS = ("matmul", "conv2d", "batch_matmul")
+SUMS = ("matmul", "conv2d", "conv_transpose2d", "batch_matmul")
+POOLS = ("average_pool", "average_pool_float32")
 
 
 class Domain:
@@ -78,6 +81,11 @@ class Domain:
         if self.step.op in SUMS:
             total, width = self.sums(), self.row.acc
             return [(name, "register", "", total, None, width, total) for name in ("partial", "acc")], total
+        if self.step.op in POOLS:               # what follows the sum is not looked at
+            most = row.kernel[0] * row.kernel[1] * (row.q.hi - row.q.lo)
+            total = Interval(-most, most)
+            sums = [(name, "register", "", total, None, I32, total) for name in ("partial", "acc")]
+            return (sums, None) if getattr(row, "multiplier", "") != "none" else divided(row, sums, total)
         parts = [self.traced(reach, row, forced) for reach in self.pieces()]
         seen = [joined(sites) for sites in zip(*(seen for seen, _ in parts))]
         results = [of(result) for _, result in parts if result is not None]
@@ -111,6 +119,16 @@ class Domain:
         if "x0" not in reach or reach["x0"].lo == reach["x0"].hi:
             return [reach]
         return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25)]
+
+
+def divided(row, sums, total):
+    """Sums of a pool that are divided by how many there are: means stay among the codes, and among their differences."""
+    span = row.q.hi - row.q.lo
+    mean = Interval(row.q.lo, row.q.hi) if row.zero_point == "kept" else Interval(-span, span)
+    code = mean if row.zero_point == "kept" else Interval(-span + row.out.lo, span + row.out.hi)
+    scaled = ("scaled", "divide", row.ties, total, Interval(1, row.kernel[0] * row.kernel[1]), I32, mean)
+    held = Interval(max(code.lo, row.out.lo), min(code.hi, row.out.hi))
+    return [*sums, scaled, ("y", "clip", "", code, None, row.out, held)], held
 
 
 @lru_cache(maxsize=2)
