@@ -7,7 +7,7 @@ DPU_ROUND. Codes of 16 bits, ratios that are no power of two, softmax and normal
 from refq.dialects import ivit, onnx, tosa, tvm
 from refq.dialects.base import Dialect, Role, exact, tied
 from refq.ints.width import I32, I48
-from refq.ops import add, rescale, table
+from refq.ops import add, average_pool, rescale, table
 
 SOURCE = "Xilinx/Vitis-AI src/vai_library/cpu_task/ops/{fix,conv2d-fix}, src/vai_quantizer, vitis_round.py, commit b2b22792"
 
@@ -19,6 +19,8 @@ dialect = Dialect(
     source=SOURCE,
     date="2022-06",
     roles=exact | {"rescale": rescaled, "add": summed, "add_wide": summed, "table": Role("table", table.Row(ties="half_up")),
+                   "average_pool": Role("average_pool", average_pool.Row(multiplier="coarse", zero_point="taken", counts="all",
+                                                                         ties="half_up")),
                    "gelu": Role("table", table.Row(ties="half_up"))}
     | tosa.dialect.borrow("rescale_wide") | tvm.dialect.borrow("rescale_any")
     | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),

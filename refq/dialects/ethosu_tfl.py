@@ -8,7 +8,7 @@ normalization. Vela quantizes nothing itself: codes come from TFLite.
 from refq.dialects import ivit, onnx, tflite
 from refq.dialects.base import Dialect, Role, exact, tied
 from refq.ints.width import I32, I48
-from refq.ops import rescale, table
+from refq.ops import average_pool, rescale, table
 
 SOURCE = "nxp-imx/ethos-u-vela ethosu/vela/{scaling,fp_math,high_level_command_to_npu_op}.py, commit a6f6566"
 
@@ -19,6 +19,7 @@ dialect = Dialect(
     source=SOURCE,
     date="2024-06",
     roles=exact | {
+        "average_pool": Role("average_pool", average_pool.Row(multiplier="reciprocal31", zero_point="taken", ties="half_up")),
         "rescale": rescaled,
         "rescale_wide": Role("rescale", rescale.Row(multiplier="dyadic15", ties="half_up", acc=I48)),
         "table": Role("table", table.Row(ties="half_away")), "gelu": Role("table", table.Row(ties="half_away")),

@@ -31,7 +31,17 @@ from dataclasses import replace
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add_float32, dequantize, dequantize_bias, mul_float32, quantize, rescale_float32, rescale_float32_bias, table
+from refq.ops import (
+    add_float32,
+    average_pool_float32,
+    dequantize,
+    dequantize_bias,
+    mul_float32,
+    quantize,
+    rescale_float32,
+    rescale_float32_bias,
+    table,
+)
 
 SOURCE = "pytorch/FBGEMM src/QuantUtilsAvx2.cc and include/fbgemm/QuantUtils.h, commit 71d6f8b2; pytorch/pytorch " \
          "aten/src/ATen/native/quantized/cpu/qlinear.cpp, qconv.cpp and kernels/QuantizedOpKernels.cpp; run in torch 2.13"
@@ -53,6 +63,12 @@ elementwise = {
     "gelu": Role("table", table.Row(ties="half_even")),
     **dict.fromkeys(("table", "sigmoid", "tanh", "hard_swish", "leaky_relu"),
                     Role("table", table.Row(ties="half_even", evaluated="reciprocal_float32"))),
+    "average_pool": Role("average_pool_float32", average_pool_float32.Row(ratio="float64", zero_point="inside")),
+    "average_pool_channels_last": Role("average_pool_float32", average_pool_float32.Row(ratio="float64", zero_point="after",
+                                                                                        block=16)),
+    "average_pool_adaptive": Role("average_pool_float32", average_pool_float32.Row(ratio="by_sides", zero_point="kept")),
+    "average_pool_adaptive_channels_last": Role("average_pool_float32", average_pool_float32.Row(ratio="float64",
+                                                                                                 zero_point="fused", block=8)),
 }
 """What PyTorch computes itself under every quantized engine, and a table of 8-bit codes."""
 

@@ -13,6 +13,8 @@ from refq.ints.width import I32, I48
 from refq.ops import (
     add_float32,
     add_ratio_float32,
+    average_pool_float32,
+    average_pool_values,
     dequantize,
     mul_float32,
     quantize,
@@ -43,6 +45,8 @@ dialect = Dialect(
         "quantize": Role("quantize", quantize.Row(quotient="float32", nan="lowest")),
         "dequantize": Role("dequantize", dequantize.Row()),
         **dict.fromkeys(("sigmoid", "leaky_relu"), Role("table", table.Row(evaluated="float32"))),
+        "average_pool": Role("average_pool_values", average_pool_values.Row()),
+        "average_pool_global": Role("average_pool_float32", average_pool_float32.Row()),
         "softmax": Role("softmax_table", softmax_table.Row(normalized="quotient", ties="half_even", exponentials="raised")),
     } | onnx.dialect.borrow("gelu", "gelu_wide", "table", "softmax_wide", "layernorm"),
     narrow=False,

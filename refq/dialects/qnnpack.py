@@ -7,7 +7,7 @@ multiplies in float32 instead.
 from refq.dialects import ivit, onnx, tflite, tvm
 from refq.dialects.base import Dialect, Role, exact, tied
 from refq.ints.width import I32, I48
-from refq.ops import rescale, softmax_table_integer, table
+from refq.ops import average_pool, rescale, softmax_table_integer, table
 
 SOURCE = "pytorch/QNNPACK src/requantization/q31-scalar.c, src/qnnpack/requantization.h, commit 7d2a4e9"
 
@@ -19,6 +19,8 @@ dialect = Dialect(
     date="2019-10",
     roles=exact | {"rescale": rescaled, "table": Role("table", table.Row(ties="half_even")),
                    "softmax": Role("softmax_table_integer", softmax_table_integer.Row()),
+                   "average_pool": Role("average_pool", average_pool.Row(multiplier="mantissa24", ratio="float32", counts="all",
+                                                                         zero_point="taken", ties="half_away")),
                    "gelu": Role("table", table.Row(ties="half_even"))}
     | tflite.dialect.borrow("rescale_wide", "add", "add_wide") | tvm.dialect.borrow("rescale_any")
     | ivit.dialect.borrow("softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),

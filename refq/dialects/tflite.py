@@ -14,6 +14,7 @@ from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
 from refq.ops import (
     add,
+    average_pool,
     dequantize,
     hard_swish,
     leaky_relu,
@@ -65,6 +66,7 @@ dialect = Dialect(
         "hard_swish": Role("hard_swish", hard_swish.Row()),
         "softmax": Role("softmax_gemmlowp", softmax_gemmlowp.Row()),
         "softmax_wide": Role("softmax_table16", softmax_table16.Row()),
+        "average_pool": Role("average_pool", average_pool.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32", ties="half_away", far="lowest_int32")),
         "dequantize": Role("dequantize", dequantize.Row(product="exact")),
     }

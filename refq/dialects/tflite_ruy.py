@@ -17,9 +17,6 @@ from refq.dialects.base import Check, Role
 from refq.ops import add, dequantize, quantize, rescale, softmax_table
 
 UP = {"high": "half_up", "ties": "half_up"}
-BORROWED = ("rescale_wide", "rescale_mean", "rescale_mean_wide", "rescale_sum", "rescale_batch_matmul", "requantize_wide",
-            "add", "sub", "sub_wide", "mul", "mul_wide")
-
 roles = tflite.dialect.roles | {
     "rescale": Role("rescale", rescale.Row(**UP)),
     "rescale_linear": Role("rescale", rescale.Row(ratio="product_float32", **UP)),
@@ -29,7 +26,8 @@ roles = tflite.dialect.roles | {
     "quantize": Role("quantize", quantize.Row(quotient="reciprocal_float32", ties="half_even", far="lowest_int32")),
     "dequantize": Role("dequantize", dequantize.Row(product="spread")),
     "softmax": Role("softmax_table", softmax_table.Row()),
-} | tflite.dialect.borrow(*BORROWED) | litert_reference.dialect.borrow("rescale_linear_wide")
+    "rescale_linear_wide": litert_reference.dialect.roles["rescale_linear_wide"],
+}
 
 dialect = replace(
     tflite.dialect,

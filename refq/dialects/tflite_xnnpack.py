@@ -18,10 +18,8 @@ from refq.ops import add_weighted, dequantize, leaky_relu, mul_float32, quantize
 
 SCALED = rescale_float32.Row(ratio="float32")
 SUM = "google/XNNPACK src/microparams-init.c, xnn_init_qs8_add_minmax: s .05, .1 to .12"
-BORROWED = ("rescale_wide", "rescale_linear_wide", "rescale_mean_wide", "requantize_wide", "add_wide", "sub_wide", "mul_wide",
-            "rescale_batch_matmul")
-
-roles = {name: part for name, part in tflite.dialect.roles.items()} | {
+left = ("rescale_wide", "rescale_linear_wide", "add_wide")
+roles = tflite.dialect.roles | {name: tflite_ruy.dialect.roles[name] for name in left} | {
     "rescale": Role("rescale_float32", SCALED),
     "rescale_mean": Role("rescale_float32", rescale_float32.Row(ratio="float32", zero_point="folded")),
     "rescale_sum": Role("rescale_float32", rescale_float32.Row(ratio="float32", zero_point="folded")),
@@ -33,7 +31,7 @@ roles = {name: part for name, part in tflite.dialect.roles.items()} | {
     "dequantize": Role("dequantize", dequantize.Row(product="float32")),
     "leaky_relu": Role("leaky_relu", leaky_relu.Row(multiplier="fraction8", high="none", ties="half_up")),
     "softmax": tflite_ruy.dialect.roles["softmax"],
-} | tflite_ruy.dialect.borrow(*BORROWED)
+}
 
 dialect = replace(
     tflite.dialect,

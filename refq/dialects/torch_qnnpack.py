@@ -13,7 +13,7 @@ from dataclasses import replace
 from refq.dialects import fbgemm
 from refq.dialects.base import Check, Role
 from refq.ints.width import I48
-from refq.ops import add_weighted, dequantize_bias, rescale_float32
+from refq.ops import add_weighted, average_pool_float32, dequantize_bias, rescale_float32
 
 RESCALE = {"ratio": "reciprocal_float32", "far": "lowest_int32"}
 
@@ -24,6 +24,7 @@ dialect = replace(
     source="pytorch/pytorch aten/src/ATen/native/quantized/cpu/qnnpack/src/q8gemm, qlinear.cpp; run in torch "
            "2.13",
     roles={k: v for k, v in fbgemm.dialect.roles.items() if k not in ("rescale_bias", "rescale_conv2d")} | {
+        "average_pool": Role("average_pool_float32", average_pool_float32.Row(ratio="float32", counts="all")),
         "rescale": Role("rescale_float32", rescale_float32.Row(**RESCALE)),
         "rescale_wide": Role("rescale_float32", rescale_float32.Row(acc=I48, **RESCALE)),
         "dequantize_bias": Role("dequantize_bias", dequantize_bias.Row()),

@@ -5,7 +5,7 @@ GELU of 8-bit codes is TOSA's TABLE. Softmax and normalization are chains of pri
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add, average_pool, mul, rescale, table
+from refq.ops import add, average_pool, cast, elementwise, gather, mul, reduce, rescale, table, table16
 
 SOURCE = "arm/tosa-specification pseudocode/library/scale_helpers.tosac, apply_scale_32, commit cd5acdd"
 
@@ -15,6 +15,11 @@ dialect = Dialect(
     source=SOURCE,
     date="2025-05",
     roles=exact | {
+        "elementwise": Role("elementwise", elementwise.Row(overflow="refuse")),
+        "reduce": Role("reduce", reduce.Row(overflow="refuse")),
+        "cast": Role("cast", cast.Row()),
+        "gather": Role("gather", gather.Row()),
+        "table_wide": Role("table16", table16.Row(reading="raised")),
         "rescale": Role("rescale", rescale.Row(ties="half_up")),
         "rescale_wide": Role("rescale", rescale.Row(multiplier="q15", ties="half_up", acc=I48)),
         "add": Role("add", add.Row(left=20, high="none", ties="half_up")),

@@ -82,16 +82,17 @@ class Builder:
         self.constants[name] = np.asarray(codes, width.dtype, order="C")
         return self.tensor(name, self.constants[name].shape, grid, role, width)
 
-    def rescale(self, name, source, result, grid, factors, zero=0, role="activation", plays=None, **count):
+    def rescale(self, name, source, result, grid, factors, zero=0, role="activation", plays=(), **count):
         """Carry the register or tensor `source`, whose unit is the product of `factors` (numbers, or one for each channel),
-        onto `grid`, by the role `plays` where the target has it. One whose rescale does not allow every ratio (one that only
+        onto `grid`, by the first role of `plays` that the target has. One whose rescale does not allow every ratio (one that only
         shifts, say) may have a role for the others, rescale_any. `count`: of how many summands the mean is meant, for roles that
         divide by it themselves."""
         register, unit = self.tensors[source], float(grid.scale)
         spread = [np.broadcast_to(np.asarray(f, np.float64), register.shape[-1:] or (1,)) for f in factors]
         real = ratio("float64", spread, unit, **count)
-        if plays not in self.dialect.roles:
-            plays = self.dialect.fitted("rescale", register.width, most=32)
+        special = next((name for name in plays if self.has(name)), None)
+        plays = special or self.dialect.fitted("rescale", register.width, most=32)
+        if not special:
             part = self.dialect.role(plays)
             allows = getattr(ops.load(part.op), "allows", None)
             if allows and "rescale_any" in self.dialect.roles and not allows(part.row, real):
@@ -100,15 +101,21 @@ class Builder:
                          {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero),
                          **count)
 
+    def behind(self, name, acc, grid):
+        """The roles that carry the accumulator `acc` of what `name` says onto codes, most special first: rescale_<name>_channels
+        where weights have a scale for each channel, then rescale_<name>, each for wide registers where this is one."""
+        parts = ("_channels", "") if grid is not None and grid.scale.ndim else ("",)
+        return [self.dialect.fitted(f"rescale_{name}{part}", self.tensors[acc].width, most=32) for part in parts]
+
     def aligned(self, node, name, grid):
         """The tensor as `node` takes it, which works on the codes of `grid`; here groups have seen to that."""
         return name
 
     def weights(self, node, x, weight, bias):
         """(grid of the weights, their codes, grid of the accumulator, codes of the bias) of a node whose first input is the
-        tensor `x`; arrays (m ...) and (m), weights in the order of the file."""
+        tensor `x`; arrays (m ...) and (m)."""
         bits, acc = self.recipe.weight_bits(node.name, node.name in self.edges), self.dialect.accumulator(x.width.bits)
-        weight, bias = self.graph.constants[weight], self.graph.constants[bias]
+        weight, bias = by_channel(node, self.graph.constants[weight]), self.graph.constants[bias]
         # a channel whose weights are small beside its bias takes a scale at which the bias fills half of the register
         least = np.abs(bias) / (float(x.grid.scale) * (acc.hi // 2)) * Width(bits).hi
         most = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1), least)
@@ -159,6 +166,14 @@ class Builder:
         tensors = {name: t for name, t in self.tensors.items() if name in used}
         return Program(steps, tensors, {n: c for n, c in self.constants.items() if n in used}, tuple(self.graph.inputs),
                        tuple(self.graph.outputs), self.dialect.name, self.recipe.name, roles, self.dialect.encode, self.left)
+
+
+def by_channel(node, weight):
+    """Weights with the channels of the result first (m ...); of a ConvTranspose they come as (c m/groups kh kw)."""
+    if node.op != "ConvTranspose":
+        return weight
+    (c, each, *window), groups = weight.shape, node.attributes["group"]
+    return weight.reshape(groups, c // groups, each, *window).swapaxes(1, 2).reshape(groups * each, c // groups, *window)
 
 
 def counting(acc, x, w, channels):

@@ -4,11 +4,13 @@ Every node is played by the dialect's own role. Where that is borrowed or absent
 has a form that no operation here takes, the node is left in float: neighbours that are left form an island, codes become reals
 before it and reals codes behind it, both as the target does it.
 """
+from dataclasses import replace
+
 import numpy as np
 
 from refq.dialects.base import Role
 from refq.errors import IllFormed, Unsupported
-from refq.graph.builder import Builder, counting
+from refq.graph.builder import Builder, by_channel, counting
 from refq.graph.islands import ashore
 from refq.graph.lower import lowered
 from refq.grids.affine import same
@@ -133,7 +135,7 @@ class Filed(Builder):
         carried = f"{node.name}.{node.inputs.index(name)}.requantized"
         if carried not in self.tensors:
             self.rescale(carried, name, carried, grid, (tensor.grid.scale,), int(tensor.grid.zero),
-                         plays="requantize")
+                         plays=[self.dialect.fitted("requantize", tensor.grid.width, grid.width)])
         return carried
 
     def scales_by(self, name):
@@ -148,8 +150,11 @@ class Filed(Builder):
             raise Left(f"{weight} has blocks" if grid.block is not None else f"{weight} has scales along axis {grid.axis}")
         if x.width.bits > max(self.dialect.accumulators):
             raise Left(f"no register for products with {x.width.bits} bits")
+        codes = by_channel(node, grid.encode(self.graph.constants[weight]))
+        if along and grid.scale.ndim:
+            grid = replace(grid, axis=0, **{k: np.tile(getattr(grid, k), node.attributes["group"]) for k in ("scale", "zero")})
         counts = counting(self.dialect.accumulator(x.width.bits), x.grid, grid, len(values))
-        return grid, grid.encode(self.graph.constants[weight]), counts, self.bias(node, bias, counts)
+        return grid, codes, counts, self.bias(node, bias, counts)
 
     def bias(self, node, name, counts):
         """The codes of a bias on the grid of the accumulator; a bias on another grid is refused, and one that the register

@@ -17,32 +17,27 @@ def first_from(b, node, pixels, out):
 
 def conv(b, node):
     a = node.attributes
-    windowed(b, node, "conv2d", (0, 2, 3, 1), padding=tuple(a.get("pads", (0, 0, 0, 0))))
+    windowed(b, node, "conv2d", padding=tuple(a.get("pads", (0, 0, 0, 0))))
 
 
 def conv_transpose(b, node):
-    """Weights (c m/groups kh kw) become (m kh kw d): the codes of each group are turned."""
     top, left, bottom, right = node.attributes["pads"]
     down, across = node.attributes["output_padding"]
-    windowed(b, node, "conv_transpose2d", None, padding=(top, left, bottom - down, right - across))
+    windowed(b, node, "conv_transpose2d", padding=(top, left, bottom - down, right - across))
 
 
-def windowed(b, node, role, order, **row):
-    """A convolution of images; weights are turned in `order`, or by their groups, into (m kh kw d)."""
+def windowed(b, node, role, **row):
+    """A convolution of images; weights (m d kh kw) are turned into (m kh kw d)."""
     x = b.tensors[b.factor(node.inputs[0])]
     out, a = node.outputs[0], node.attributes
-    groups = a.get("group", 1)
     w, codes, counts, bias = b.weights(node, x, *node.inputs[1:])
-    if order:
-        codes = codes.transpose(order)
-    else:
-        c, m, kh, kw = codes.shape
-        codes = codes.reshape(groups, c // groups, m, kh, kw).transpose(0, 2, 3, 4, 1).reshape(groups * m, kh, kw, c // groups)
     m, oh, ow = b.shape(out)
     last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
-    factors = b.product(node, role, x, last.name, (w, codes, counts, bias), (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
-                        dilation=tuple(a.get("dilations", (1, 1))), groups=groups, **row)
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.pixels", b.grid_of(out), factors)
+    weights = w, codes.transpose(0, 2, 3, 1), counts, bias
+    factors = b.product(node, role, x, last.name, weights, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
+                        dilation=tuple(a.get("dilations", (1, 1))), groups=a.get("group", 1), **row)
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.pixels", b.grid_of(out), factors,
+              plays=b.behind(role, f"{node.name}.acc", w))
     first_from(b, node, f"{node.name}.pixels", out)
 
 
@@ -85,7 +80,8 @@ def average_pool(b, node):
     b.step(node.name, "average_pool", {"q": last.name}, [(made, (oh, ow, c), on, "activation")],
            {"x": x.grid.scale, "y": on.scale}, row, **scales)
     if made != pixels:
-        b.rescale(f"{node.name}.rescale", made, pixels, grid, (on.scale,), int(on.zero), plays="requantize")
+        b.rescale(f"{node.name}.rescale", made, pixels, grid, (on.scale,), int(on.zero),
+                  plays=[b.dialect.fitted("requantize", on.width, grid.width)])
     first_from(b, node, pixels, out)
 
 
@@ -116,6 +112,6 @@ def averaged(b, node, x, axes):
     acc, taken = (I32, zero * count) if own else (b.dialect.accumulator(x.width.bits), 0)
     total = (f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(taken)), "accumulator")
     b.step(node.name, "mean", {"q": rows}, [total], {"x": units}, {"q": x.width, "acc": acc}, zq=0 if own else zero)
-    how = ((units,), taken, "activation", plays) if own else ((units / count,),)
+    how = ((units,), taken, "activation", [plays]) if own else ((units / count,),)
     b.rescale(f"{node.name}.rescale", total[0], f"{node.name}.mean", b.grid_of(out), *how, **{"count": count} if own else {})
     moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])

@@ -41,8 +41,10 @@ def lower(graph, grids, recipe, dialect):
 def linear(b, node):
     x = b.tensors[b.factor(node.inputs[0])]
     out = node.outputs[0]
-    factors = b.product(node, "matmul", x, x.name, b.weights(node, x, *node.inputs[1:]), b.shape(out))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors)
+    weights = b.weights(node, x, *node.inputs[1:])
+    factors = b.product(node, "matmul", x, x.name, weights, b.shape(out))
+    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors,
+              plays=b.behind("linear", f"{node.name}.acc", weights[0]))
 
 
 def matmul(b, node):
@@ -56,7 +58,8 @@ def matmul(b, node):
            [(f"{node.name}.acc", b.shape(out), Affine(acc, scale, np.int64(0)), "accumulator")],
            {"x": x.grid.scale, "w": w.grid.scale}, {"x": x.width, "w": w.width, "acc": acc}, zx=zero_of(x), zw=zero_of(w))
     b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out),
-              (x.grid.scale, w.grid.scale, node.attributes.get("alpha", 1.0)))
+              (x.grid.scale, w.grid.scale, node.attributes.get("alpha", 1.0)),
+              plays=b.behind("batch_matmul", f"{node.name}.acc", None))
 
 
 def joined(b, node, role):
@@ -174,22 +177,36 @@ OWN = {"Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwi
 """Functions of one code for which a target may have an operation; else they are tables."""
 
 
+def given(b, role, x, grid, facts):
+    """The grid on which an operation gives its codes, if it may choose `grid`; None where it does not take these operands."""
+    part = b.part(role)
+    module = ops.load(part.op)
+    try:
+        row = fitted(part.row, {"q": x.width, "out": grid.width})
+        only = Affine(grid.width, *module.result(row)) if hasattr(module, "result") else grid
+        if part.op != "table":
+            module.build(row, **known(b, role, x, only, **facts))
+    except IllFormed:
+        return None
+    return only
+
+
 def unary(b, node):
-    """An operation that gives codes of one grid only is followed by a rescale onto the node's."""
+    """By an operation of the target's own where it takes these grids, else by a table; one that gives codes of one grid only is
+    followed by a rescale onto the node's."""
     x, out = b.tensors[b.factor(node.inputs[0])], node.outputs[0]
-    roles = [b.dialect.fitted(word, x.width) for word in (OWN.get(node.op, "table"), "table")]
-    role = next(filter(b.has, roles), "table")
-    facts = {"function": function_of(node), "alpha": node.attributes.get("alpha", 0.01)}
-    module, grid = ops.load(b.part(role).op), b.grid_of(out)
-    only = Affine(grid.width, *module.result(fitted(b.part(role).row, {"q": x.width, "out": grid.width}))) \
-        if hasattr(module, "result") else grid
+    facts, grid = {"function": function_of(node), "alpha": node.attributes.get("alpha", 0.01)}, b.grid_of(out)
+    roles = [role for word in (OWN.get(node.op), "table") if word and b.has(role := b.dialect.fitted(word, x.width))]
+    role = next((r for r in roles[:-1] if given(b, r, x, grid, facts) is not None), (*roles, "table")[max(len(roles) - 1, 0)])
+    only = given(b, role, x, grid, facts) or grid
     if same(only, grid):
         onto(b, node, role, x, out, **facts)
         return
     raw = f"{node.name}.raw"
     b.step(node.name, role, {"q": x.name}, [(raw, x.shape, only, "activation")], {"x": x.grid.scale, "y": only.scale},
            {"q": x.width, "out": only.width}, **known(b, role, x, only, **facts))
-    b.rescale(f"{node.name}.rescale", raw, out, grid, (only.scale,), int(only.zero), plays="requantize")
+    b.rescale(f"{node.name}.rescale", raw, out, grid, (only.scale,), int(only.zero),
+              plays=[b.dialect.fitted("requantize", only.width, grid.width)])
 
 
 def relu(b, node):
@@ -211,7 +228,8 @@ def clipped(b, node, lo, hi):
 def requantize(b, node):
     """From grid to grid."""
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale,), zero_of(x), plays="requantize")
+    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale,), zero_of(x),
+              plays=[b.dialect.fitted("requantize", x.width, b.grid_of(out).width)])
 
 
 def argmax(b, node):

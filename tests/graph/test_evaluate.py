@@ -8,8 +8,8 @@ from load.drawn import vit, written
 
 from refq.errors import IllFormed
 from refq.graph.evaluate import activations, evaluate
-from refq.reals.floats import NumpyFunctions, erf
 from refq.load.onnx import load
+from refq.reals.floats import NumpyFunctions, erf
 
 
 @pytest.fixture(scope="module")
