@@ -5,7 +5,7 @@ from refq import ops
 from refq.errors import IllFormed
 from refq.ints import rounding
 from refq.ints.width import I32, Width
-from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, conv_transpose2d, matmul, max_pool, mean
+from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, conv_transpose2d, island, matmul, max_pool, mean
 
 
 @dataclass(frozen=True)
@@ -139,5 +139,6 @@ exact = {
     "max_pool": Role("max_pool", max_pool.Row()),
     "arrange": Role("arrange", arrange.Row()),
     "argmax": Role("argmax", argmax.Row()),
+    "island": Role("island", island.Row()),
 }
 """Roles in which targets do not differ while no register overflows: sums are exact, and data only moves."""

@@ -11,9 +11,15 @@ from refq.dialects.base import off_ties, tied
 SOURCE = "tensorflow/tflite-micro tensorflow/lite/kernels/internal/common.h, TFLITE_SINGLE_ROUNDING, commit 90b983c2"
 
 
+MULTIPLIED = ("rescale", "add", "mul", "leaky_relu", "softmax_table16")
+"""Operations that call MultiplyByQuantizedMultiplier; HARD_SWISH and the exponentials have roundings of their own."""
+
+
 def once(part):
     """A Role whose row rounds twice, as this build rounds."""
-    if getattr(part.row, "high", "none") == "none" or part.borrowed:
+    if part.op == "softmax_gemmlowp":
+        return replace(part, row=replace(part.row, most=30))
+    if part.op not in MULTIPLIED or part.row.high == "none" or part.borrowed:
         return part
     return replace(part, row=replace(part.row, high="none", ties="half_up"))
 

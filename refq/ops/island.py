@@ -28,14 +28,12 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import last_tile_lost, previous_case
 from refq.reals.floats import numpy_functions, table
 
-HALF = ("Mul", ("x0", "c0"), ("t0",), ())
-
 
 @dataclass(frozen=True)
 class Row(Base):
-    nodes: tuple = decided((HALF, ("Softmax", ("t0",), ("y0",), ())))
+    nodes: tuple = decided((("Abs", ("x0",), ("t0",), ()), ("Softmax", ("t0",), ("y0",), ())))
     shapes: tuple = decided(((4,),))
-    constants: tuple = decided(((1,),))
+    constants: tuple = decided(())
     results: tuple = decided(((4,),))
 
     def __post_init__(self):
@@ -105,8 +103,8 @@ def images(row, operands):
 
 def spec(*operands, row, at=unwatched):
     results = [np.empty((len(operands[0]), *shape)) for shape in row.results]
-    for n, image in enumerate(images(row, operands)):
-        for y, value in zip(results, computed(row, image)):
+    for n, image in enumerate(images(row, operands)):                                         # R3
+        for y, value in zip(results, computed(row, image)):                                   # R1
             y[n] = value
     with np.errstate(over="ignore"):
         single = tuple(at(name, y.astype(np.float32), F32) for name, y in zip(row.gives, results))     # R2
@@ -117,8 +115,8 @@ def spec(*operands, row, at=unwatched):
 def kernel(row):
     def island(*operands):
         operands, results = operands[:len(row.takes)], operands[len(row.takes):]
-        for n, image in enumerate(images(row, operands)):
-            for y, value in zip(results, computed(row, image)):
+        for n, image in enumerate(images(row, operands)):                                     # R3
+            for y, value in zip(results, computed(row, image)):                               # R1
                 with np.errstate(over="ignore"):
                     y[n] = value                                                              # R2
 

@@ -20,7 +20,8 @@ LIVE = {
 }
 
 
-@pytest.mark.parametrize("name", [n for n in dictionary if n.name in LIVE.get(n.project, ())], ids=lambda n: f"{n.project}:{n.name}")
+@pytest.mark.parametrize("name", [n for n in dictionary if n.name in LIVE.get(n.project, ())],
+                         ids=lambda n: f"{n.project}:{n.name}")
 def test_what_python_has_does_as_the_dictionary_says(name):
     """Halves, quarters and whole numbers from -3.5 to 3.5."""
     live, word = LIVE[name.project][name.name], rounding.word(name.word)

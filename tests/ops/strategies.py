@@ -94,6 +94,7 @@ ROWS = {
     "softmax_table_integer": ({"q": I8, "out": I8},),
     "clip": ({"q": I16},),
     "island": (
+        {"nodes": (("Mul", ("x0", "c0"), ("t0",), ()), ("Softmax", ("t0",), ("y0",), ())), "constants": ((1,),)},
         {"nodes": (("Sub", ("x1", "x0"), ("t0",), ()), ("Relu", ("t0",), ("y1",), ()), ("Tanh", ("y1",), ("y0",), ())),
          "shapes": ((2, 3), (3,)), "constants": (), "results": ((2, 3), (2, 3))},
         {"nodes": (("ReduceMean", ("x0",), ("y0",), (("axes", (1, 2)), ("keepdims", 0))),), "shapes": ((2, 3),),

@@ -63,6 +63,12 @@ def before_quantize(row, shape, stream, constants):
     return made.reshape(shape)
 
 
+def before_island(row, shape, stream, constants):
+    """Multiples of an eighth, small and less small, of both signs."""
+    made = stream.integers(-64, 64, shape) * np.float64(0.125)
+    return np.ascontiguousarray(made * (1 + 7 * stream.integers(0, 1, shape)), np.float32)
+
+
 FITTED = {"quantize": of_channels, "dequantize": of_channels, "dequantize_bias": of_sums, "add_ratio_float32": of_add_ratio,
           "requantize_float32": of_requantize}
-PLACED = {"quantize": before_quantize}
+PLACED = {"quantize": before_quantize, "island": before_island}

@@ -67,6 +67,9 @@ def of(op, row, index, shape):
         found["m"] = -(-found["m"] // row.groups) * row.groups
     if op == "arrange":
         row, found = replace(row, **pick(MOVES, index)), {"rows": 1}
+    if op == "island":
+        size = pick((39, 13, 7), index)
+        row, found = replace(row, shapes=((size,),), results=((size,),)), {"rows": pick((9, 37), index), "x0a": size}
     if hasattr(row, "q") and op == "table":
         found["i"] = 1 << row.q.bits
     if op in nonlinear.ENTRIES:

@@ -10,6 +10,8 @@ import numpy as np
 from refq.dialects.base import Role
 from refq.errors import IllFormed
 from refq.graph.play import play
+from refq.ints.accumulate import Accumulate
+from refq.ints.row import differences as plain_differences
 from refq.ints.row import stated
 from refq.view.differences import trials
 
@@ -41,6 +43,8 @@ def differences(a, b):
 
 
 def said(value):
+    if isinstance(value, Accumulate):
+        return f"{value.order}({', '.join(f'{k}={v}' for k, v in plain_differences(value).items() if k != 'order')})"
     if isinstance(value, dict):
         return ", ".join(f"{k}: {v}" for k, v in value.items())
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
