@@ -5,7 +5,8 @@ them away. The multiplier of a FULLY_CONNECTED with one scale is made of the flo
 for each channel all is float64, as in CONV_2D. ADD, SUB, MUL, MEAN and BATCH_MATMUL are the reference's, but ADD
 of 16-bit codes rounds each operand once. FULLY_CONNECTED of 16-bit codes is the reference's too, with a bias of 64 bits; without
 one, or with 32 bits, it sums in 32 bits and rounds as for 8-bit codes. QUANTIZE multiplies
-by the reciprocal and rounds to even.
+by the reciprocal and rounds to even. LOGISTIC of 16-bit codes at the scale 2**-12, and TANH at 2**-12 and 2**-11 (and what lies
+within 2**0.001 of them), are computed in gemmlowp's 16-bit fixed point, which no row has: up to 7 and 12 codes off.
 
 Vectors end: QUANTIZE from 8-bit to 8-bit codes takes 16 codes at a time as here, DEQUANTIZE 8, DEPTHWISE_CONV_2D and
 TRANSPOSE_CONV 8 channels, and the rest at the end (the size mod 16 or 8, the channels mod 8) is computed as by the reference.

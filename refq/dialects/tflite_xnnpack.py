@@ -5,7 +5,8 @@ multipliers of up to 21 bits, one shift and one rounding, half up; MUL is float3
 256ths of a unit. MEAN and SUM sum the codes as they are, and fold both zero points into one float32 number. An input is
 multiplied by the float32 reciprocal of the scale.
 
-What XNNPACK leaves to LiteRT's kernels (tflite_ruy): all 16-bit codes, BATCH_MATMUL whose second operand has a zero point,
+What XNNPACK leaves to LiteRT's kernels (tflite_ruy): all 16-bit codes (and with them LOGISTIC and TANH at the scales that
+tflite_ruy excepts), BATCH_MATMUL whose second operand has a zero point,
 convolutions with int4 weights, and FULLY_CONNECTED with int4 weights where k is odd; where it is even XNNPACK keeps the sum
 sixteenfold in 32 bits, so that it wraps at 28. Inputs of ADD and
 SUB whose scale is not 2**-10 to 2**8 of the result's, and of QUANTIZE outside 2**-8 to 2**7, are left too.

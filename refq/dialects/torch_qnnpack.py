@@ -6,14 +6,15 @@ are stored as unsigned bytes, 128 higher, and so is their zero point: nothing of
 8 bits (reduce_range is ignored).
 
 The sum of unsigned bytes is QNNPACK's own, with multipliers of 22 bits; signed ones, and products, are PyTorch's or XNNPACK's
-(see elementwise in fbgemm, which also tells how grids are chosen).
+(see elementwise in fbgemm, which also tells how grids are chosen). Its hard_swish of unsigned bytes has the zero point inside
+the rounding; signed ones (role hard_swish_i8) are PyTorch's too, and so are the other functions of codes.
 """
 from dataclasses import replace
 
 from refq.dialects import fbgemm
 from refq.dialects.base import Check, Role
 from refq.ints.width import I48
-from refq.ops import add_weighted, average_pool_float32, dequantize_bias, rescale_float32
+from refq.ops import add_weighted, average_pool_float32, dequantize_bias, rescale_float32, table
 
 RESCALE = {"ratio": "reciprocal_float32", "far": "lowest_int32"}
 
@@ -30,6 +31,8 @@ dialect = replace(
         "dequantize_bias": Role("dequantize_bias", dequantize_bias.Row()),
         "add_i8": fbgemm.elementwise["add"],
         "add": Role("add_weighted", add_weighted.Row(bits=22, ties="half_away")),
+        "hard_swish_i8": fbgemm.elementwise["hard_swish"],
+        "hard_swish": Role("table", table.Row(ties="half_even", evaluated="reciprocal_float32", zero_point="inside")),
     },
     checks=tuple(
         Check("rescale_float32", rescale_float32.Row(**RESCALE), {"acc": [[acc]], "zin": 0, "scale": [2.0 ** -k], "zp": zp},

@@ -1,14 +1,11 @@
 """What the campaigns of nonlinear operations draw: every 8-bit code of a grid, 16-bit codes, rows of a softmax; and how many of
 the results are ties or saturated.
-
-A campaign names a Role, an operation with a row, until its dialect states it.
 """
 import numpy as np
 
-from refq.graph.play import play
+from refq import dialects
 from refq.ints import functions
-from refq.ints.width import Width
-from tools.engines.campaign import Compared
+from tools.engines.campaign import Compared, play
 
 F = np.float32
 COUNT = 51_200
@@ -60,8 +57,8 @@ def hard(y, width, exact=None):
 QUICK = functions.quick | {"tanh": np.tanh, "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6, "identity": lambda x: x}
 
 
-def judged(role, widths, q, theirs, witness, exact=None, **build):
-    """The Compared of one model: the role on `q` beside what an engine gave."""
-    ours = play(role, widths, {"q": q}, **build)
-    out: Width = role.row.gives["y"].width if "out" not in widths else widths["out"]
+def judged(dialect, role, widths, q, theirs, witness, exact=None, **build):
+    """The Compared of one model: what `role` of the dialect named `dialect` makes of `q` beside what an engine gave."""
+    ours = play(dialect, role, widths, {"q": q}, **build)
+    out = widths.get("out") or dialects.load(dialect).role(role).row.gives["y"].width
     return Compared(ours, theirs, hard(ours, out, exact), f"{witness}, q {q.dtype} {q.shape}")

@@ -8,16 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from refq.dialects.base import Role
 from refq.ints.width import I8, U8
-from refq.ops import softmax_table, table
 from tools.engines import nonlinear_models as models
 from tools.engines.campaign import Campaign
 from tools.engines.onnx_models import MICROSOFT, run, version  # noqa: F401
 
 DIALECT = "ort_x86"
-TABLE = Role("table", table.Row(ties="half_even", evaluated="float32"))
-SOFTMAX = Role("softmax_table", softmax_table.Row(normalized="quotient", ties="half_even", exponentials="raised"))
+ROLES = {"QLinearSigmoid": "sigmoid", "QLinearLeakyRelu": "leaky_relu"}
 GRID = "x sx zx sy zy"
 
 
@@ -36,8 +33,9 @@ def by_table(name, width, rng):
     theirs = answer(name, q, s, z, unit, zero, {} if name == "QLinearSigmoid" else {"alpha": float(alpha)})
     x = (q.astype(np.float64) - z) * s
     exact = None if name == "QLinearSigmoid" else np.where(x >= 0, x, x * float(alpha)) / unit
-    return models.judged(TABLE, {"q": width, "out": width}, q, theirs, f"{name} {s!r} {z} {unit!r} {zero} {alpha!r}", exact,
-                         function=function, s_in=s, z_in=z, s_out=unit, z_out=zero)
+    return models.judged(DIALECT, ROLES[name], {"q": width, "out": width}, q, theirs,
+                         f"{name} {s!r} {z} {unit!r} {zero} {alpha!r}", exact, function=function, s_in=s,
+                         z_in=z, s_out=unit, z_out=zero)
 
 
 def leaky(alpha, x):
@@ -52,7 +50,7 @@ def softmax(width, rng):
     most = float(q.shape[1]) * 128              # what float32 holds, times the largest exponential of such a row
     unit, zero = (1 / 256, width.lo) if standard else (max(models.scale(rng, -9, -2), 1 / most), models.zero(rng, width))
     theirs = answer("QLinearSoftmax", q, s, 3, unit, zero, {"axis": -1, "opset": 13})
-    return models.judged(SOFTMAX, {"q": width, "out": width}, q, theirs, f"QLinearSoftmax {s!r} to {unit!r} {zero}",
+    return models.judged(DIALECT, "softmax", {"q": width, "out": width}, q, theirs, f"QLinearSoftmax {s!r} to {unit!r} {zero}",
                          scale=s, count=q.shape[1], s_out=unit, z_out=zero)
 
 

@@ -1,64 +1,64 @@
-"""PyTorch's functions of quantized tensors (FBGEMM's engine): float32 on each code, whatever made the kernel.
+"""PyTorch's functions of quantized tensors, under each of its engines: float32 on each code.
 
-sigmoid and tanh choose their result's grid themselves: 2**-8 from the lowest code, 2**-7 from the middle. Codes that vector
-instructions take are rounded before the zero point joins; those of strided tensors (leaky_relu copies them first), and the last
-ones of others, after it.
+sigmoid and tanh choose their result's grid themselves: 2**-8 from the lowest code, 2**-7 from the middle. Codes are drawn in
+numbers that fill vectors: the last ones of others, and those of strided tensors, are rounded with the zero point inside, which
+tests/peers/test_torch_strided.py looks at. QNNPACK has a hard_swish of its own for unsigned codes.
 """
 from decimal import Decimal
 from functools import partial
 
 import numpy as np
 
-from refq.dialects.base import Role
 from refq.ints.width import I8, U8
-from refq.ops import table
 from tools.engines import nonlinear_models as models
+from tools.engines import torch_models
 from tools.engines.campaign import Campaign
 
-TABLE, ALONE = (Role("table", table.Row(ties="half_even", evaluated="reciprocal_float32", zero_point=place))
-                for place in ("after", "inside"))
+version = partial(torch_models.version, "qnnpack")
+DIALECTS = {"x86": "torch_x86", "fbgemm": "fbgemm", "qnnpack": "torch_qnnpack"}
+"""PyTorch's quantized engines to the dialect that they are."""
+FUNCTIONS = ("sigmoid", "tanh", "hard_swish", "leaky_relu")
+OWN = {("qnnpack", "hard_swish", I8): "hard_swish_i8"}
+"""Roles that are not named as the function is."""
 VECTOR = 64
 """Codes in the widest register."""
-
-
-def version():
-    """Of torch; raises ImportError where it is not installed."""
-    import torch
-    return torch.__version__
 
 
 def leaky(alpha, x):
     return x if x > 0 else alpha * x
 
 
-def batch(name, width, strided, rng):
-    import torch
-    torch.backends.quantized.engine, threads = "fbgemm", torch.get_num_threads()
-    torch.set_num_threads(1)
+def drawn(engine, name, width, rng, apart=1):
+    """One function of one tensor, whose codes lie `apart` in memory: codes, what PyTorch makes of them, a witness, their exact
+    results where float64 has them, and what a table is built from."""
+    t = torch_models.torch(engine)
     q = models.codes(rng, width)
     q = q[:len(q) // VECTOR * VECTOR]
     z, zero = models.zero(rng, width), models.zero(rng, width)
     even = bool(rng.integers(0, 2))
     s = models.scale(rng, -9, 2, even)
     unit = float(np.float32(s * models.scale(rng, -5, 3, even)))
-    alpha = np.float32(rng.choice([0.01, 0.125, 0.25, 0.3, 1.7]))
-    given = torch.from_numpy(np.repeat(q, 2) if strided else q.copy())
-    x = torch._make_per_tensor_quantized_tensor(given, s, z)
-    x = x[::2] if strided else x
-    made = {"sigmoid": lambda: torch.sigmoid(x), "tanh": lambda: torch.tanh(x),
-            "hard_swish": lambda: torch.ops.quantized.hardswish(x, unit, zero),
-            "leaky_relu": lambda: torch.ops.quantized.leaky_relu(x, float(alpha), False, unit, zero)}[name]()
-    torch.set_num_threads(threads)
+    alpha = float(np.float32(rng.choice([0.01, 0.125, 0.25, 0.3, 1.7])))
+    threads = t.get_num_threads()
+    t.set_num_threads(1)
+    x = torch_models.tensor(t, np.repeat(q, apart), s, z)[::apart]
+    made = {"sigmoid": lambda: t.sigmoid(x), "tanh": lambda: t.tanh(x),
+            "hard_swish": lambda: t.ops.quantized.hardswish(x, unit, zero),
+            "leaky_relu": lambda: t.ops.quantized.leaky_relu(x, alpha, False, unit, zero)}[name]()
+    t.set_num_threads(threads)
     unit, zero = made.q_scale(), made.q_zero_point()
     real = (q.astype(np.float64) - z) * s
     exact = {"hard_swish": lambda: models.QUICK["hard_swish"](real) / unit,
-             "leaky_relu": lambda: np.where(real > 0, real, float(alpha) * real) / unit}.get(name, lambda: None)()
-    return models.judged(ALONE if strided else TABLE, {"q": width, "out": width}, q, made.int_repr().numpy(),
-                         f"{name} {s!r} {z} {unit!r} {zero} {alpha!r}", exact,
-                         function=partial(leaky, Decimal(float(alpha))) if name == "leaky_relu" else name, s_in=s, z_in=z,
-                         s_out=unit, z_out=zero)
+             "leaky_relu": lambda: np.where(real > 0, real, alpha * real) / unit}.get(name, lambda: None)()
+    build = {"function": partial(leaky, Decimal(alpha)) if name == "leaky_relu" else name, "s_in": s, "z_in": z, "s_out": unit,
+             "z_out": zero}
+    return q, torch_models.codes_of(made), f"{name} {s!r} {z} {unit!r} {zero} {alpha!r}", exact, build
 
 
-campaigns = [Campaign(f"quantized {name} {width}{', strided' * strided}", "fbgemm", partial(batch, name, width, strided))
-             for name in ("sigmoid", "tanh", "hard_swish", "leaky_relu") for width in (U8, I8)
-             for strided in (False, True) if name != "leaky_relu" or not strided]
+def batch(engine, name, width, rng):
+    *compared, build = drawn(engine, name, width, rng)
+    return models.judged(DIALECTS[engine], OWN.get((engine, name, width), name), {"q": width, "out": width}, *compared, **build)
+
+
+campaigns = [Campaign(f"{name} {width}, {engine}", dialect, partial(batch, engine, name, width))
+             for name in FUNCTIONS for engine, dialect in DIALECTS.items() for width in (U8, I8)]
