@@ -11,6 +11,7 @@ dequantize_bias).
 Elementwise operators are PyTorch's own, whatever its quantized engine: a sum is made of fused multiply-adds with the
 reciprocal of the output scale. What fills no vector of 64 codes (32 with AVX2) at the end of a thread's part, and tensors
 that do not lie contiguous, are made of differences and products, with the zero point inside the rounding (role add_scalar). A
+function of codes (sigmoid, hard_swish ...) has its zero point inside there as well. A
 product is one of integers times one float32 scale, and beyond 32 bits it becomes the lowest code in vectors only (role
 mul_scalar). quantize_per_tensor is fused(x, f32(1/scale), zero point), so the zero
 point is inside the rounding; quantize_per_channel (role quantize_channel) rounds that product to float32 first, and gives

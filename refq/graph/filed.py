@@ -14,6 +14,7 @@ from refq.graph.builder import Builder, by_channel, counting
 from refq.graph.islands import ashore
 from refq.graph.lower import lowered
 from refq.grids.affine import same
+from refq.grids.rounded import Rounded
 from refq.ints.operand import F32
 from refq.ops import dequantize, island, quantize
 from refq.recipes.base import Recipe
@@ -62,6 +63,10 @@ def refuse_grids(graph, dialect):
             raise IllFormed(f"tensor {name}: scale {float(grid.scale)!r}; dialect {dialect.name} holds powers of two only")
 
 
+EXACT = frozenset({"arrange", "clip", "max_pool", "argmax", "island"})
+"""Roles that round nothing."""
+
+
 class Left(Unsupported):
     """A node stays in float; the message says why."""
 
@@ -105,6 +110,27 @@ class Filed(Builder):
         self.grid_of(name)
         return name
 
+    def step(self, name, role, inputs, results, scales=None, widths=None, means=None, **build):
+        """A step, its rounding the file's where that says one; on a grid without its lowest code a clip follows."""
+        result, shape, grid, kind = results[0]
+        if role in EXACT or grid is None:
+            return super().step(name, role, inputs, results, scales, widths, means, **build)
+        full = f"{result}.full" if grid.narrow else result
+        made = [(full, shape, grid, kind), *results[1:]]
+        super().step(name, role, inputs, made, scales, (widths or {}) | self.own(role, grid), means, **build)
+        if grid.narrow:
+            super().step(f"{result}.narrow", "clip", {"q": full}, results, {"x": grid.scale}, {"q": grid.width}, lo=grid.lo, hi=grid.hi)
+        return result
+
+    def own(self, role, grid):
+        """The fields of a row that the file states: its rounding, which is then the only one."""
+        if not isinstance(grid, Rounded):
+            return {}
+        part = self.part(role)
+        if not hasattr(part.row, "ties"):
+            raise Left(f"{part.op} rounds in its own way, and the file says {grid.ties}")
+        return {"ties": grid.ties, "high": "none"}
+
     def tried(self, node):
         """The steps that play `node`; where it is left in float none, and `self.left` says why."""
         before = dict(self.tensors), dict(self.constants), dict(self.used)
@@ -112,6 +138,10 @@ class Filed(Builder):
         try:
             if node.op not in lowered:
                 raise Left("no integer form here")
+            if node.op == "Requantize" and node.inputs[0] in self.graph.inputs and node.inputs[0] not in self.graph.grids:
+                self.coded(node.outputs[0], node.inputs[0])     # the images themselves, rounded as the file says
+                steps, self.steps = self.steps, []
+                return steps
             for name in (*node.inputs, *node.outputs):
                 if name and name not in self.graph.constants and node.op != "ArgMax":
                     self.grid_of(name)
@@ -220,7 +250,7 @@ class Filed(Builder):
                      **{f"c{i}": self.graph.constants[name] for i, name in enumerate(fixed)})
         for name in results:
             if name in self.graph.grids:
-                self.coded(name)
+                self.coded(name, f"{name}.real")
 
     def real(self, name, result):
         grid = self.graph.grids[name]
@@ -228,9 +258,9 @@ class Filed(Builder):
                      {"q": grid.scale}, {"q": grid.width}, **ends(grid, self.shape(name)))
         return result
 
-    def coded(self, name):
+    def coded(self, name, source):
         grid = self.graph.grids[name]
-        self.step(name, "quantize", {"x": f"{name}.real"}, [(name, self.shape(name), grid, "activation")],
+        self.step(name, "quantize", {"x": source}, [(name, self.shape(name), grid, "activation")],
                      {"y": grid.scale}, {"out": grid.width}, **ends(grid, self.shape(name)))
 
 

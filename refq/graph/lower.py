@@ -226,10 +226,10 @@ def clipped(b, node, lo, hi):
 
 
 def requantize(b, node):
-    """From grid to grid."""
-    x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale,), zero_of(x),
-              plays=[b.dialect.fitted("requantize", x.width, b.grid_of(out).width)])
+    """From grid to grid; where it says `by`, bits are moved, which is a rescale everywhere."""
+    x, out, by = b.tensors[node.inputs[0]], node.outputs[0], node.attributes.get("by")
+    b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale, by or 1.0), zero_of(x),
+              plays=[] if by else [b.dialect.fitted("requantize", x.width, b.grid_of(out).width)])
 
 
 def argmax(b, node):

@@ -9,6 +9,7 @@ import numpy as np
 from refq.graph.graph import Node
 from refq.graph.groups import MOVES, moved
 from refq.grids.affine import same
+from refq.grids.rounded import Rounded
 
 
 def placed(graph):
@@ -25,7 +26,8 @@ def placed(graph):
         if node.op in MOVES and grid is not None:
             for name in moved(node):
                 readers = graph.consumers.get(name, ())
-                if name not in grids and name not in graph.constants and name not in graph.outputs and all(
+                outside = name in graph.inputs and isinstance(grid, Rounded)        # nobody rounds images as the file says
+                if not outside and name not in grids and name not in graph.constants and name not in graph.outputs and all(
                         r.op in MOVES and same(grids.get(r.outputs[0]), grid) for r in readers):
                     grids[name] = grid
     return without_idle(graph, grids)
@@ -46,7 +48,7 @@ def without_idle(graph, grids):
     called, nodes = {}, []
     for node in graph.nodes:
         inputs = tuple(called.get(name, name) for name in node.inputs)
-        idle = node.op == "Requantize" and same(grids.get(inputs[0]), grids[node.outputs[0]]) \
+        idle = node.op == "Requantize" and node.attributes.get("by", 1.0) == 1.0 and same(grids.get(inputs[0]), grids[node.outputs[0]]) \
             and node.outputs[0] not in graph.outputs
         if idle:
             called[node.outputs[0]] = inputs[0]

@@ -1,6 +1,6 @@
 """codes: the integers of an ONNX file that comes quantized, said again as float operations on tensors with grids.
 
-QDQ form (QuantizeLinear, DequantizeLinear), QOperator form (QLinear..., QGemm, MatMulInteger, ConvInteger) and QONNX's Quant
+QDQ form (QuantizeLinear, DequantizeLinear), QOperator form (QLinear..., QGemm, MatMulInteger, ConvInteger) and QONNX's nodes
 are told apart here and nowhere else: the graph that comes out has the operations that they stand for, and `grids`. A tensor
 keeps the name that it has where it is an operation's result. Source: ONNX docs/Operators.md, onnxruntime
 docs/ContribOperators.md, fastmachinelearning/qonnx docs/qonnx-custom-ops.
@@ -10,6 +10,7 @@ import numpy as np
 from refq.errors import IllFormed, Unsupported
 from refq.graph.graph import Graph, Node
 from refq.grids.affine import Affine, same
+from refq.grids.rounded import Rounded
 from refq.ints.width import U8
 
 MOVES = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "Identity", "MaxPool",
@@ -47,7 +48,7 @@ class Reader:
             odd = scales[~(np.isfinite(scales) & (scales > 0))].flat[0]
             raise IllFormed(f"node {node.name} ({node.op}): scale {scale!r} holds {odd}; a scale is finite and greater than 0")
         if (scales < SMALLEST).any():
-            raise IllFormed(f"node {node.name} ({node.op}): scale {scale!r} holds {scales.min()!r}, which is subnormal in "
+            raise IllFormed(f"node {node.name} ({node.op}): scale {scale!r} holds {float(scales.min())!r}, which is subnormal in "
                             "float32; engines disagree about it, so quantize that tensor anew")
         width = width or (self.widths.get(zero, U8) if zero else U8)
         zeros = np.asarray(self.number(node, zero, "zero point"), np.int64) if zero else np.zeros(scales.shape, np.int64)
@@ -113,6 +114,30 @@ class Reader:
         if grid.scale.ndim:
             raise Unsupported(f"node {node.name} ({node.op}): its result has {grid.scale.size} scales; refq takes one for all")
         self.grids[name], self.widths[name] = grid, grid.width
+
+    def rounded(self, node, x, grid):
+        """The result of a node is its input, rounded onto a grid: then the input is that itself, unless somebody reads it as it
+        is, or it comes from outside, where nobody rounds as the file says."""
+        (result,) = node.outputs
+        self.widths[result] = grid.width
+        if x in self.graph.constants:
+            free = next(n for i in range(10**6) if (n := f"{x}_{i}" if i else x) not in self.grids)
+            self.constants[free] = grid.decode(grid.encode(self.graph.constants[x]))
+            self.grids[free], self.called[result] = grid, free
+            return
+        if grid.scale.ndim:
+            raise Unsupported(f"node {node.name} ({node.op}): an activation with {grid.scale.size} scales; refq takes one for all")
+        tensor, readers = self.now(x), self.graph.consumers.get(x, ())
+        said = node.op, node.inputs[1:], node.attributes
+        alone = all((n.op, n.inputs[1:], n.attributes) == said or n.op in ("Shape", "Size") for n in readers)
+        alone = alone and x not in self.graph.outputs and not (isinstance(grid, Rounded) and tensor in self.graph.inputs)
+        if same(self.grids.get(tensor), grid):
+            self.called[result] = tensor
+        elif tensor not in self.grids and alone:
+            self.grids[tensor], self.called[result] = grid, tensor
+        else:
+            self.emit(node, "Requantize", (tensor,), outputs=(result,))
+            self.grids[result] = grid
 
     def plain(self, node):
         """A node of the standard: on reals as it is; on codes only where it moves them."""

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from refq.errors import IllFormed, RefqError, Unsupported
 from refq.graph.graph import Graph
+from refq.grids.rounded import Rounded
 
 OPSET, IR = 21, 10
 CODES, REALS = "_QuantizeLinear_Output", "_DequantizeLinear_Output"
@@ -89,6 +90,9 @@ class Writer:
         grid = self.graph.grids.get(name)
         if grid is None:
             return
+        if grid.narrow or isinstance(grid, Rounded):
+            raise Unsupported(f"tensor {name}: {f'rounded by {grid.ties}' if isinstance(grid, Rounded) else 'its lowest code is left out'}"
+                              "; QDQ form rounds half to even, onto all codes")
         ends, attributes = self.scaling(name, grid)
         self.add("QuantizeLinear", [made, *ends], f"{name}{CODES}", **attributes)
         self.add("DequantizeLinear", [f"{name}{CODES}", *ends], f"{name}{REALS}", **attributes)
@@ -156,7 +160,8 @@ def moves(w, node, out):
         bounds = [w.constant(f"{out}.{end}", np.float32(a[end])) if np.isfinite(a[end]) else "" for end in ("min", "max")]
         w.add("Clip", [x, *bounds], out, node.name)
     elif node.op == "Requantize":
-        w.add("Identity", [x], out, node.name)
+        by = a.get("by", 1.0)
+        w.add(*(("Identity", [x]) if by == 1.0 else ("Mul", [x, w.constant(f"{out}.by", np.float32(by))])), out, node.name)
     elif node.op == "Swish":
         alpha = a.get("alpha", 1.0)
         steep = x if alpha == 1.0 else w.add("Mul", [x, w.constant(f"{out}.alpha", np.float32(alpha))], f"{out}.steep")

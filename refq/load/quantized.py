@@ -7,8 +7,9 @@ import numpy as np
 
 from refq.errors import IllFormed, Unsupported
 from refq.graph.graph import Node
-from refq.grids.affine import Affine, same
+from refq.grids.affine import Affine
 from refq.ints.width import I32, U8, Width
+from refq.load import qonnx
 from refq.load.codes import Reader, as_reals, told
 
 INT32, UINT8 = 6, 2
@@ -20,7 +21,7 @@ WIDTHS = {"UINT8": U8, "INT8": Width(8), "UINT16": Width(16, False), "INT16": Wi
 def quantize_linear(r, node):
     x, scale, zero = (*node.inputs, "")[:3]
     grid = grid_of(r, node, scale, zero, x)
-    rounded(r, node, x, grid)
+    r.rounded(node, x, grid)
 
 
 def grid_of(r, node, scale, zero, x, width=None):
@@ -28,30 +29,6 @@ def grid_of(r, node, scale, zero, x, width=None):
     block = node.attributes.get("block_size", 0)
     width = width or (WIDTHS[node.attributes["output_dtype"]] if node.attributes.get("output_dtype") in WIDTHS else None)
     return r.grid(node, scale, zero, width, node.attributes.get("axis", 1), block or None)
-
-
-def rounded(r, node, x, grid):
-    """The result of a node is its input, rounded onto a grid: then the input is that itself, unless somebody reads it as it
-    is."""
-    (result,) = node.outputs
-    r.widths[result] = grid.width
-    if x in r.graph.constants:
-        free = next(n for i in range(10**6) if (n := f"{x}_{i}" if i else x) not in r.grids)
-        r.constants[free] = grid.decode(grid.encode(r.graph.constants[x]))
-        r.grids[free], r.called[result] = grid, free
-        return
-    if grid.scale.ndim:
-        raise Unsupported(f"node {node.name} ({node.op}): an activation with {grid.scale.size} scales; refq takes one for all")
-    tensor, readers = r.now(x), r.graph.consumers.get(x, ())
-    alike = (n.op == node.op and n.inputs[1:] == node.inputs[1:] or n.op in ("Shape", "Size") for n in readers)
-    alone = all(alike) and x not in r.graph.outputs
-    if same(r.grids.get(tensor), grid):
-        r.called[result] = tensor
-    elif tensor not in r.grids and alone:
-        r.grids[tensor], r.called[result] = grid, tensor
-    else:
-        r.emit(node, "Requantize", (tensor,), outputs=(result,))
-        r.grids[result] = grid
 
 
 def dequantize_linear(r, node):
@@ -179,42 +156,6 @@ def dynamic(r, node):
                       "runs networks whose scales are in the file: quantize it statically")
 
 
-ROUNDINGS = {"ROUND": "half_even", "HALF_EVEN": "half_even", "CEIL": "ceil", "FLOOR": "floor", "UP": "away", "DOWN": "trunc",
-             "HALF_UP": "half_away", "HALF_DOWN": "half_zero", "ROUND_TO_ZERO": "trunc"}
-"""QONNX's words for roundings, as refq calls them."""
-
-
-def quant(r, node):
-    """QONNX: a real is rounded onto a grid and stays a real."""
-    x, scale, zero, bits = node.inputs
-    a = node.attributes
-    count = np.asarray(r.number(node, bits, "bit width")).reshape(-1)
-    if count.size != 1 or count[0] != int(count[0]) or not 2 <= count[0] <= 32:
-        raise Unsupported(f"node {node.name} (Quant): a bit width of {count.tolist()}; refq takes one whole number, 2 to 32")
-    width, narrow = Width(int(count[0]), bool(a.get("signed", 1))), bool(a.get("narrow", 0))
-    scales, zeros = (np.asarray(r.number(node, n, w), np.float64) for n, w in ((scale, "scale"), (zero, "zero point")))
-    if (zeros != np.round(zeros)).any():
-        raise IllFormed(f"node {node.name} (Quant): zero point {zero!r} holds {zeros.reshape(-1)[0]!r}; it is a whole number")
-    axes = [i - max(scales.ndim, 1) for i, n in enumerate(scales.shape) if n > 1]
-    if len(axes) > 1:
-        raise Unsupported(f"node {node.name} (Quant): scales of shape {scales.shape}; refq takes one, or one for each "
-                          "slice of an axis")
-    rank = np.ndim(r.graph.constants[x]) if x in r.graph.constants else 0
-    grid = r.grid(node, scale, zero, width, axes[0] + rank if axes and rank else axes[0] if axes else None)
-    grid = Affine(width, grid.scale, grid.zero, grid.axis, None, narrow)
-    ties = ROUNDINGS.get(str(a.get("rounding_mode", "ROUND")).upper())
-    if ties is None or ties != "half_even" and x not in r.graph.constants:
-        raise Unsupported(f"node {node.name} (Quant): rounding mode {a.get('rounding_mode')} of an activation; refq rounds them "
-                          "as the dialect does, and takes ROUND")
-    if x in r.graph.constants:
-        value = grid.decode(grid.encode(r.graph.constants[x], ties))
-        free = next(n for i in range(10**6) if (n := f"{x}_{i}" if i else x) not in r.grids)
-        r.constants[free], r.grids[free], r.called[node.outputs[0]] = value, grid, free
-        return
-    rounded(r, node, x, grid)
-    del r.widths[node.outputs[0]]               # what comes out is a real
-
-
 operations = {
     "QuantizeLinear": quantize_linear, "DequantizeLinear": dequantize_linear, "DynamicQuantizeLinear": dynamic,
     "QLinearConv": qlinear_conv, "QLinearMatMul": qlinear_matmul, "QGemm": qgemm, "QLinearAdd": qlinear_two("Add"),
@@ -223,12 +164,14 @@ operations = {
     "QLinearAveragePool": qlinear_one("AveragePool", "kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode",
                                       "count_include_pad"),
     "QLinearConcat": qlinear_concat, "MatMulInteger": integer_product("MatMul"), "ConvInteger": integer_product("Conv"),
-    "DynamicQuantizeMatMul": dynamic, "MatMulIntegerToFloat": dynamic, "DynamicQuantizeLSTM": dynamic, "Quant": quant,
+    "DynamicQuantizeMatMul": dynamic, "MatMulIntegerToFloat": dynamic, "DynamicQuantizeLSTM": dynamic,
+    "Quant": qonnx.quant, "IntQuant": qonnx.quant, "Trunc": qonnx.trunc, "BipolarQuant": qonnx.bipolar,
 }
+QONNX = ("Quant", "IntQuant", "Trunc", "BipolarQuant")
 domains = {"": ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger",
                 "ConvInteger"),
-           "com.microsoft": tuple(name for name in operations if name != "Quant"),
-           "qonnx.custom_op.general": ("Quant",), "onnx.brevitas": ("Quant",)}
+           "com.microsoft": tuple(name for name in operations if name not in QONNX),
+           "qonnx.custom_op.general": QONNX, "onnx.brevitas": QONNX}
 """Domain to the quantized operations that it defines."""
 
 

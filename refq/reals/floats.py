@@ -222,7 +222,8 @@ table = {
     "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": transpose,
     "Slice": slices, "Split": split, "Gather": gather, "Concat": lambda xp, a, *x: xp.concat(x, axis=a["axis"]),
     "Pad": pad, "Expand": lambda xp, a, x, shape: x * xp.ones(ints(shape), dtype=x.dtype),
-    "AveragePool": average_pool, "MaxPool": max_pool, "ConvTranspose": conv_transpose, "Requantize": lambda xp, a, x: x,
+    "AveragePool": average_pool, "MaxPool": max_pool, "ConvTranspose": conv_transpose,
+    "Requantize": lambda xp, a, x: x * a.get("by", 1.0),
     "ReduceMean": reduce_mean, "GlobalAveragePool":
         lambda xp, a, x: xp.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
     "ArgMax": argmax, "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x,

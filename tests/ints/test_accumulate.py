@@ -128,6 +128,7 @@ def test_an_impossible_rule_is_refused_at_birth(fields):
 
 
 def test_its_mutants_are_enumerable():
-    """Every other order and overflow."""
+    """Every other order, overflow and kind of product."""
     assert {(name, getattr(row, name)) for name, row in alternatives(Accumulate())} == {
-        ("order", "sequential"), ("order", "pairs"), ("order", "tiles"), ("overflow", "saturate"), ("overflow", "refuse")}
+        ("order", "sequential"), ("order", "pairs"), ("order", "tiles"), ("overflow", "saturate"), ("overflow", "refuse"),
+        ("products", "codes")}

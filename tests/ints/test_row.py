@@ -50,7 +50,7 @@ def test_alternatives_differ_in_one_field_and_are_possible():
         found[name].append(held)
         assert (row.out, row.size) == (I8, 3)
     assert found == {"ties": ["half_even"], "scale": ["q31"], "accumulate.order": ["sequential", "pairs", "tiles"],
-                     "accumulate.overflow": ["saturate", "refuse"]}
+                     "accumulate.overflow": ["saturate", "refuse"], "accumulate.products": ["codes"]}
 
 
 def test_rows_are_values():

@@ -1,8 +1,9 @@
 """LiteRT's nonlinear operations: by its reference kernels, by its fast ones, and by XNNPACK where it takes them.
 
-LOGISTIC, TANH and GELU of int8 are tables under all three. LOGISTIC and TANH of int16 at scales that are powers of two (2**-12;
-2**-11 too for TANH) take other kernels outside the reference, in 16-bit fixed point: campaigns of their own. XNNPACK takes a
-LEAKY_RELU whose two factors are between 2**-8 and 2**7, and leaves the others, and all 16-bit codes, to TFLite's kernels.
+LOGISTIC, TANH, GELU and EXP of int8 are tables under all three, and so is EXP of int16, with lines between entries. LOGISTIC
+and TANH of int16 at scales that are powers of two (2**-12; 2**-11 too for TANH) take other kernels outside the reference, in
+16-bit fixed point: campaigns of their own. XNNPACK takes a LEAKY_RELU whose two factors are between 2**-8 and 2**7, and leaves
+the others, and all 16-bit codes, to TFLite's kernels.
 """
 from functools import partial
 from math import log2
@@ -39,15 +40,31 @@ def by_table(name, function, kernels, rng, approximate=None):
                          f"{name} {s!r} {z} to {unit!r} {zero}", function=function, s_in=s, z_in=z, s_out=unit, z_out=zero)
 
 
+def exponential(width, kernels, rng):
+    """EXP; 16-bit codes have no zero point."""
+    q, narrow = models.codes(rng, width), width == I8
+    s = models.scale(rng, *((-9, -4) if narrow else (-17, -12)))
+    z, zero = (models.zero(rng, I8), models.zero(rng, I8)) if narrow else (0, 0)
+    unit = models.scale(rng, *((-9, 0) if narrow else (-15, -8)))
+    theirs = answer("EXP", kernels, q, q.dtype.name, (s, z), (unit, zero))
+    return models.judged(DIALECTS[kernels], "table" if narrow else "table_wide", {"q": width, "out": width}, q, theirs,
+                         f"EXP {s!r} {z} to {unit!r} {zero}", function="exp", s_in=s, z_in=z, s_out=unit, z_out=zero)
+
+
 def powers(function):
     """The scales that the fast kernels compute in fixed point, and with them what lies within 2**0.001."""
     return [2.0 ** (k - 12) for k in POWERS[function]]
 
 
+def wide_scale(rng):
+    """Half the time one of those under which most results saturate."""
+    return models.scale(rng, int(rng.choice([-20, -11])), 0)
+
+
 def wide(name, function, kernels, rng):
-    s = models.scale(rng, -20, 0)
+    s = wide_scale(rng)
     while kernels != "reference" and any(abs(log2(s / taken)) < 0.002 for taken in powers(function)):
-        s = models.scale(rng, -20, 0)
+        s = wide_scale(rng)
     return wide_at(s, name, function, kernels, rng)
 
 
@@ -114,6 +131,7 @@ campaigns = [
       for k in KERNELS for name, function in (("LOGISTIC", "sigmoid"), ("TANH", "tanh"))),
     *(named(f"{name} int16 of a power of two", k, partial(fixed, name, function, k), FIXED[name])
       for k in KERNELS[1:] for name, function in (("LOGISTIC", "sigmoid"), ("TANH", "tanh"))),
+    *(named(f"EXP int{width.bits}", k, partial(exponential, width, k)) for k in KERNELS for width in (I8, I16)),
     *(named("LEAKY_RELU int8", k, partial(leaky, k, I8)) for k in KERNELS),
     *(named("LEAKY_RELU int16", k, partial(leaky, k, I16)) for k in KERNELS),
     *(named("HARD_SWISH int8", k, partial(swish, k)) for k in KERNELS),

@@ -79,7 +79,7 @@ def operation(name, taken, given, options=None, version=None, **settings):
 VERSIONS = {"FULLY_CONNECTED": 12, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 6, "TRANSPOSE_CONV": 5, "BATCH_MATMUL": 4, "ADD": 5,
             "SUB": 5, "MUL": 7, "QUANTIZE": 3, "DEQUANTIZE": 6, "MEAN": 3, "SUM": 2, "CONCATENATION": 5, "PAD": 4,
             "AVERAGE_POOL_2D": 3, "MAX_POOL_2D": 3, "LOGISTIC": 3, "TANH": 3, "SOFTMAX": 3, "LEAKY_RELU": 2, "HARD_SWISH": 1,
-            "GELU": 2}
+            "GELU": 2, "EXP": 2}
 """The versions of operations that take int8 and int16 codes, grids along an axis, and int4 weights where there are any."""
 
 

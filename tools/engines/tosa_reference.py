@@ -153,6 +153,17 @@ def table(rng):
     return Compared(ours, graph.run()[y], clipped(ours, I8), f"TABLE {t.tolist()}")
 
 
+def table_wide(rng):
+    """Of 16-bit codes: 513 entries, no two neighbours more than 16 bits apart (the model refuses them). Nothing is rounded or
+    clipped: the ends of the codes, where a table is overrun, count as hard."""
+    q = codes(rng, I16, 1 << 17)
+    t = (rng.choice([I16.lo, 0, rng.integers(I16.lo, 1)]) + rng.integers(0, I16.hi + 1, 513)).astype(I16.dtype)
+    graph = Graph()
+    y = graph.ask(graph.apply("TABLE", "Table", [graph.feed("INT16", q), graph.constant("INT16", t)], "INT32", q.shape))
+    ours = play("tosa", "table_wide", {"q": I16}, {"q": q, "t": t})
+    return Compared(ours, graph.run()[y], clipped(q, I16), f"TABLE {t.tolist()}")
+
+
 def grids(rng, kind):
     """Scales and zero points of two operands, float32 scales or powers of two; the result's are up to who asks."""
     scales = [float(np.float32(2.0 ** rng.uniform(-6, 4))) for _ in range(2)]
@@ -267,6 +278,7 @@ campaigns = [
     Campaign("DEPTHWISE_CONV2D i8, RESCALE", "tosa", partial(conv2d, kind="INT8", total="INT32", target="INT8",
                                                              depthwise=True)),
     Campaign("TABLE i8", "tosa", table),
+    Campaign("TABLE i16", "tosa", table_wide),
     Campaign("AVG_POOL2D i8", "tosa", partial(average_pool, kind="INT8")),
     Campaign("AVG_POOL2D i16", "tosa", partial(average_pool, kind="INT16")),
     *(Campaign(f"{op} {name} as RESCALEs, {rounding}", dialect, partial(batch, kind=kind, dialect=dialect, rounding=rounding))
