@@ -119,7 +119,8 @@ class Filed(Builder):
         made = [(full, shape, grid, kind), *results[1:]]
         super().step(name, role, inputs, made, scales, (widths or {}) | self.own(role, grid), means, **build)
         if grid.narrow:
-            super().step(f"{result}.narrow", "clip", {"q": full}, results, {"x": grid.scale}, {"q": grid.width}, lo=grid.lo, hi=grid.hi)
+            super().step(f"{result}.narrow", "clip", {"q": full}, results, {"x": grid.scale}, {"q": grid.width}, lo=grid.lo,
+                         hi=grid.hi)
         return result
 
     def own(self, role, grid):
@@ -129,7 +130,8 @@ class Filed(Builder):
         part = self.part(role)
         if not hasattr(part.row, "ties"):
             raise Left(f"{part.op} rounds in its own way, and the file says {grid.ties}")
-        return {"ties": grid.ties, "high": "none"}
+        alone = {"alone": part.row.ties} if getattr(part.row, "alone", "") == "same" else {}     # operands stay the target's
+        return {"ties": grid.ties, "high": "none"} | alone
 
     def tried(self, node):
         """The steps that play `node`; where it is left in float none, and `self.left` says why."""

@@ -48,8 +48,8 @@ def without_idle(graph, grids):
     called, nodes = {}, []
     for node in graph.nodes:
         inputs = tuple(called.get(name, name) for name in node.inputs)
-        idle = node.op == "Requantize" and node.attributes.get("by", 1.0) == 1.0 and same(grids.get(inputs[0]), grids[node.outputs[0]]) \
-            and node.outputs[0] not in graph.outputs
+        idle = node.op == "Requantize" and node.attributes.get("by", 1.0) == 1.0 and node.outputs[0] not in graph.outputs \
+            and same(grids.get(inputs[0]), grids[node.outputs[0]])
         if idle:
             called[node.outputs[0]] = inputs[0]
         else:

@@ -126,7 +126,8 @@ class Reader:
             self.grids[free], self.called[result] = grid, free
             return
         if grid.scale.ndim:
-            raise Unsupported(f"node {node.name} ({node.op}): an activation with {grid.scale.size} scales; refq takes one for all")
+            raise Unsupported(f"node {node.name} ({node.op}): an activation with {grid.scale.size} scales; refq takes one for "
+                              "all")
         tensor, readers = self.now(x), self.graph.consumers.get(x, ())
         said = node.op, node.inputs[1:], node.attributes
         alone = all((n.op, n.inputs[1:], n.attributes) == said or n.op in ("Shape", "Size") for n in readers)

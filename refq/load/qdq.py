@@ -91,8 +91,8 @@ class Writer:
         if grid is None:
             return
         if grid.narrow or isinstance(grid, Rounded):
-            raise Unsupported(f"tensor {name}: {f'rounded by {grid.ties}' if isinstance(grid, Rounded) else 'its lowest code is left out'}"
-                              "; QDQ form rounds half to even, onto all codes")
+            odd = f"rounded by {grid.ties}" if isinstance(grid, Rounded) else "its lowest code is left out"
+            raise Unsupported(f"tensor {name}: {odd}; QDQ form rounds half to even, onto all codes")
         ends, attributes = self.scaling(name, grid)
         self.add("QuantizeLinear", [made, *ends], f"{name}{CODES}", **attributes)
         self.add("DequantizeLinear", [f"{name}{CODES}", *ends], f"{name}{REALS}", **attributes)

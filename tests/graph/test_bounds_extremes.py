@@ -112,7 +112,7 @@ def test_within_what_was_proven(recipe, dialect):
     seen, _ = digits.watched(program, digits.codes(program, 2))
     proven = {(b.step, b.register): b for b in bounds(program)}
     found = list(extremes(program))
-    assert len(found) > 20 and all(e.width == I32 and not e.fails for e in found)
+    assert len(found) > 20 and all(e.width == I32 and set(e.fails) <= {"fbgemm_acc16"} for e in found)
     for e in found:
         (values,) = seen[next(s for s in program.steps if s.name == e.step).outputs["acc"]]
         bound = proven[e.step, "acc"]

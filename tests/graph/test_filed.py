@@ -14,6 +14,7 @@ from refq.graph.graph import Graph, Node
 from refq.graph.islands import ashore
 from refq.graph.store import load, program_hash, save
 from refq.grids.affine import Affine
+from refq.grids.rounded import Rounded
 from refq.ints.width import I8, I16, U8
 from refq.ops import table
 
@@ -137,6 +138,30 @@ def test_a_float_input_stays_float():
 def test_grids_that_the_dialect_cannot_hold(grids, said):
     with pytest.raises(IllFormed, match=said):
         play(graph([("Relu", "x", "y", {})], grids), dialects.load("tosa"))
+
+
+def test_a_rounding_of_the_file_is_a_row_of_its_own(tmp_path):
+    """What makes a tensor rounds as its grid says, once; operands stay the target's; what has no such field runs in float; a
+    narrow grid is cut; and all of that is stored."""
+    floors = Rounded(I8, np.float64(1.0), np.int64(0), ties="floor", narrow=True)
+    net = graph([("Add", "x x", "s", {}), ("LeakyRelu", "s", "y", {"alpha": 0.125})],
+                {"x": grid(0.375), "s": floors, "y": Rounded(I8, np.float64(0.5), np.int64(0), ties="ceil")})
+    tflite = dialects.load("tflite")
+    assert not hasattr(tflite.roles["leaky_relu"].row, "ties")
+    program = play(net, tflite)
+    row = next(s.row for s in program.steps if s.op == "add")
+    assert (row.ties, row.high) == ("floor", "none") and row.alone != "floor"
+    assert list(program.left) == ["y"] and "leaky_relu rounds in its own way, and the file says ceil" in program.left["y"]
+    assert next(s.row.ties for s in program.steps if s.op == "quantize") == "ceil"
+    x = codes(program)
+    s = np.clip(np.floor(x.astype(float) * 0.75), -127, 127)
+    expected = np.clip(np.ceil(np.where(s < 0, s / 8, s) * 2), -128, 127)
+    np.testing.assert_array_equal(program.run(x)["y"], expected)
+    save(program, tmp_path)
+    back = load(tmp_path)
+    assert program_hash(back) == program_hash(program) and (back.run(x)["y"] == expected).all()
+    with pytest.raises(IllFormed, match="rounded onto by 'up'; it is one of floor"):
+        Rounded(I8, np.float64(1.0), np.int64(0), ties="up")
 
 
 def test_two_activations_join_under_their_roles():

@@ -125,7 +125,6 @@ def test_what_contradicts_itself_is_refused(tmp_path, tensors, said):
      r"node dynamicquantizelinear_x_q.*dynamic quantization"),
     (other(qgemm, "y_q", inputs="x_q sy zx w sw zw bias sy zy"), {}, IllFormed, "contradicts itself"),
     (other(qonnx, "x_r", inputs="x sx zxf half"), {"half": np.float32(3.5)}, Unsupported, r"bit width of \[3.5\]"),
-    (other(qonnx, "x_r", attributes={"rounding_mode": "FLOOR"}), {}, Unsupported, "rounding mode FLOOR of an activation"),
 ])
 def test_nodes_that_cannot_be(tmp_path, nodes, tensors, error, said):
     t = parts()

@@ -41,7 +41,7 @@ def test_every_step_of_a_network(digits):
         assert explanation.json()["value"] == explanation.parts[-1].value
         assert "the pack holds the same" in text(explanation) and "</html>" in page(explanation)
         seen.add(step.op)
-    assert {"matmul", "batch_matmul", "conv2d", "rescale", "shiftmax", "ilayernorm", "add", "table", "arrange"} <= seen
+    assert {"matmul", "batch_matmul", "conv2d", "rescale", "softmax_gemmlowp", "ilayernorm", "add", "table", "arrange"} <= seen
 
 
 def test_the_sum_by_hand(pack):

@@ -118,6 +118,39 @@ def simple_table(function):
             yield looked_up(function, s_in, 0, s_out, -128 if function == "sigmoid" else 0)
 
 
+def quantized(s, zp):
+    """Reals at and beside the ties of a grid."""
+    halves = [k / 2 * s for k in sorted(range(-40, 41), key=lambda k: (abs(k), k < 0))]
+    x = np.array([*halves, 3e9 * s, -3e9 * s, 0.75, 127.5], np.float32)
+    return Trial({"out": I8}, {"x": x[:, None]}, {"scale": s, "zp": zp},
+                 lambda i: f"{x[i[0]]}, scale {scale(s)}, zero point {zp}")
+
+
+def simple_quantize():
+    for zp in (0, 1, -128):
+        yield from (quantized(s, zp) for s in (1.0, 0.5, *ODD))
+
+
+def wide_table():
+    """Codes of 16 bits around 0 and at the rails."""
+    q = np.array([*sorted(range(-2000, 2000), key=abs), *range(-32768, 32768, 37)], np.int16)
+    for s in (2.0 ** -12, 2.0 ** -13, *ODD[3:5]):
+        yield Trial({"q": I16, "out": I16}, {"q": q},
+                    {"function": "sigmoid", "s_in": s, "z_in": 0, "s_out": 2.0 ** -15, "z_out": 0},
+                    lambda i, s=s: f"code {q[i]}, scales {scale(s)} to 2**-15")
+
+
+def simple_pool():
+    """Windows of two places, on one grid and on two."""
+    pairs = [(a, b) for a in CODES[:40] for b in CODES[:40]]
+    q = np.array(pairs, np.int8).reshape(-1, 1, 2, 1)
+    geometry = {"kernel": (1, 2), "stride": (1, 2), "padding": (0, 0, 0, 0), "dilation": (1, 1), "q": I8, "out": I8}
+    for s_in, zin, s_y, zp in ((1.0, 0, 1.0, 0), (1.0, 1, 1.0, 1), (0.1, 3, 0.1, 3), (0.1, 3, 0.07, -4)):
+        grids = f"scale {s_in} and zero point {zin} to {s_y} and {zp}"
+        yield Trial(geometry, {"q": q}, {"s_in": float(np.float32(s_in)), "zin": zin, "s_y": float(np.float32(s_y)), "zp": zp},
+                    lambda i, grids=grids: f"the mean of codes {pairs[i[0]]}, {grids}")
+
+
 def product(x, w, layout, width=I8):
     def tell(i):
         return f"{len(x)} products of {width} and i8, the first {x[0]} * {w[0]} and {x[1 % len(x)]} * {w[1 % len(w)]}"
@@ -146,6 +179,12 @@ def simple(role):
         return simple_pair(wide)
     if plain in ("table", "gelu", "sigmoid", "tanh", "hard_swish") and not wide:
         return simple_table(plain)
+    if plain == "quantize":
+        return simple_quantize()
+    if role == "table_wide":
+        return wide_table()
+    if plain == "average_pool":
+        return simple_pool()
     if plain in ("matmul", "batch_matmul", "conv2d"):
         return simple_product(plain)
     return ()
