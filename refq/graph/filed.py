@@ -65,6 +65,10 @@ def refuse_grids(graph, dialect):
 
 EXACT = frozenset({"arrange", "clip", "max_pool", "argmax", "island"})
 """Roles that round nothing."""
+ONCE = frozenset({"rescale", "rescale_double", "rescale_float32", "rescale_float32_bias", "rescale_float64", "rescale_preshift",
+                  "requantize_float32", "quantize", "add", "add_float32", "add_ratio_float32", "add_weighted", "mul",
+                  "mul_float32", "average_pool", "average_pool_float32", "table", "leaky_relu", "softmax_table"})
+"""Operations whose `ties` is the rounding of the result and of nothing before it, `high` and `alone` aside."""
 
 
 class Left(Unsupported):
@@ -128,9 +132,9 @@ class Filed(Builder):
         if not isinstance(grid, Rounded):
             return {}
         part = self.part(role)
-        if not hasattr(part.row, "ties"):
+        if part.op not in ONCE:
             raise Left(f"{part.op} rounds in its own way, and the file says {grid.ties}")
-        alone = {"alone": part.row.ties} if getattr(part.row, "alone", "") == "same" else {}     # operands stay the target's
+        alone = {"alone": "half_up"} if getattr(part.row, "alone", "") == "same" else {}       # not of the operands
         return {"ties": grid.ties, "high": "none"} | alone
 
     def tried(self, node):

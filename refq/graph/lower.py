@@ -220,7 +220,8 @@ def clip(b, node):
 def clipped(b, node, lo, hi):
     out = node.outputs[0]
     x = b.tensors[b.aligned(node, node.inputs[0], b.grid_of(out))]
-    lo, hi = (int(x.grid.encode(np.array(v, np.float64), b.dialect.encode)) for v in (lo, hi))
+    word = getattr(x.grid, "ties", b.dialect.encode)        # a bound is rounded as what it cuts
+    lo, hi = (int(x.grid.encode(np.array(v, np.float64), word)) for v in (lo, hi))
     b.step(node.name, "clip", {"q": x.name}, [(out, x.shape, x.grid, "activation")], {"x": x.grid.scale},
            {"q": x.width}, lo=lo, hi=hi)
 

@@ -10,7 +10,7 @@ import refq
 from refq.errors import IllFormed, Unsupported
 from refq.grids.affine import Affine
 from refq.ints.width import Width
-from refq.load.qdq import model_of
+from refq.load.qdq import model_of, write
 from refq.load.qonnx import encoded
 
 F = np.float32
@@ -44,7 +44,7 @@ def values(count=150, step=0.0625):
     return (np.random.default_rng(4).integers(-160, 160, (count, 4)) * step).astype(F)
 
 
-T = {"sx": F(0.25), "sy": F(1.0), "zero": F(0), "three": F(3), "eight": F(8), "four": F(4),
+T = {"sx": F(0.25), "sy": F(1.0), "zero": F(0), "three": F(3), "eight": F(8), "four": F(4), "five": F(5),
      "w": np.eye(4, dtype=F)[:, ::-1].copy(), "sw": F(0.5), "ten": F(10), "sz": F(2.0)}
 
 
@@ -88,6 +88,16 @@ def test_two_roundings_of_one_tensor_stay_two(tmp_path):
     x = values(step=0.25)
     _, got = run(written(tmp_path, None, T, nodes=nodes), x)
     np.testing.assert_array_equal(got, np.ceil(np.clip(x, -32, 31.75)) - np.floor(np.clip(x, -32, 31.75)))
+
+
+def test_bounds_between_two_codes_are_rounded_as_the_file_says(tmp_path):
+    """Rounding and then cutting is cutting and then rounding, where the bounds round the same way."""
+    for mode, low, high in (("FLOOR", -2, 2), ("CEIL", -1, 3)):
+        nodes = [(QUANT, "x sx zero eight", "a", {}), ("Clip", "a least most", "c", {}),
+                 (QUANT, "c sy zero four", "y", {"rounding_mode": mode})]
+        t = T | {"least": F(-1.25), "most": F(2.625)}
+        program, got = run(written(tmp_path, None, t, nodes=nodes), values(step=0.25))
+        assert not program.left and (got.min(), got.max()) == (low, high)
 
 
 def test_the_lowest_code_of_a_narrow_grid_is_left_out(tmp_path):
@@ -168,3 +178,16 @@ def test_what_is_refused(tmp_path, node, error, said):
     with pytest.raises(error, match=said) as told:
         refq.load(written(tmp_path, None, T | {"tiny": F(1e-40), "odd": F(3.0)}, nodes=[node]))
     assert "np." not in str(told.value) and "\n" not in str(told.value)
+
+
+def test_export_says_a_trunc_as_a_product_and_refuses_other_roundings(tmp_path):
+    """QDQ form rounds half to even: that Trunc gives the same codes read back, a floor has no form."""
+    def nodes(mode):
+        return [(QUANT, "x sx zero four", "a", {}), (TRUNC, "a sx zero five four", "y", {"rounding_mode": mode})]
+    network = refq.load(written(tmp_path, None, T, nodes=nodes("ROUND")))
+    write(network, tmp_path / "again.onnx")
+    x = values(step=0.25)
+    expected = [[round(Fraction(int(c), 2)) * 0.25 for c in row] for row in np.clip(x * 4, -8, 7)]
+    np.testing.assert_array_equal(run(tmp_path / "again.onnx", x, "ort_x86", left=1)[1], expected)
+    with pytest.raises(Unsupported, match="tensor y: rounded by floor; QDQ form rounds half to even"):
+        model_of(refq.load(written(tmp_path, None, T, nodes=nodes("FLOOR"))))
