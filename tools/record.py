@@ -169,22 +169,18 @@ def check_packs(kept):
 
 
 def write_packs(names):
-    """Draw these golden packs anew, in as many processes as there are processors; gives their hashes."""
-    asked, made = {name: how for name, how in wanted().items() if name in names}, {}
+    """Draw these golden packs anew, in as many processes as there are processors."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for name, done in {name: pool.submit(written, name, *how) for name, how in asked.items()}.items():
-            made[f"vectors {name}"], row = done.result()
-            print(row, flush=True)
+        for done in [pool.submit(written, name, *how) for name, how in wanted().items() if name in names]:
+            print(done.result(), flush=True)
     for folder in GOLDEN.iterdir():
         if folder.is_dir() and folder.name not in wanted():
             shutil.rmtree(folder)
-    return made
 
 
 def written(name, chain, dialect):
-    """Draw one golden pack: its hash, and its row of the table."""
-    pack = drawn(chain, dialect, GOLDEN / name)
-    return pack.hash, line(name, pack.manifest["about"])
+    """Draw one golden pack: its row of the table."""
+    return line(name, drawn(chain, dialect, GOLDEN / name).manifest["about"])
 
 
 def line(name, about):
@@ -229,13 +225,13 @@ def main(arguments):
     GOLDEN.mkdir(exist_ok=True)
     path = GOLDEN / "hashes.json"
     if arguments[:1] in (["--only"], ["--missing"]):
-        names = arguments[1:] or [name for name in wanted() if not (GOLDEN / name).exists()]
-        kept = json.loads(path.read_text()) | write_packs(names)
-        made = {name: value for name, value in kept.items() if name.removeprefix("vectors ") in wanted() or "vectors" not in name}
+        write_packs(arguments[1:] or [name for name in wanted() if not (GOLDEN / name).exists()])
+        made = {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("vectors ")}
     else:
         (ROOT / "refq/embedded/grids.json").write_text(text(grids()))
-        made = hashes() | write_packs(wanted())
-    path.write_text(text(made))
+        write_packs(wanted())
+        made = hashes()
+    path.write_text(text(made | {f"vectors {name}": read(GOLDEN / name).hash for name in wanted()}))
     return 0
 
 

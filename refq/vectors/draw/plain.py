@@ -95,6 +95,8 @@ def of_average_pool(row, made, stream, index, reach):
         pairs = reciprocal.pairs(row.multiplier, row.ratio, ratio, 1.0, *row.kernel)
     except IllFormed:               # a shift for windows whose counts are no powers of two
         pairs = [(1, (n - 1).bit_length()) for n in range(1, size + 1)]
+    if min(s for _, s in pairs) < row.takes["shift"].lo:        # a ratio that short mantissas do not reach
+        pairs = reciprocal.pairs(row.multiplier, row.ratio, 1.0, 1.0, *row.kernel)
     return {"mult": [m for m, _ in pairs], "shift": [s for _, s in pairs]}
 
 
