@@ -23,6 +23,7 @@ class Corrupt(RefqError, OSError):
 
 def nearest(word, known):
     """The end of a sentence about a name that is not known: the nearest ones, or all (of many the first)."""
-    close = get_close_matches(str(word), known, 3, 0.5)
+    known = tuple(dict.fromkeys(known))
+    close = get_close_matches(str(word), known, 3, 0.6)
     some = ", ".join(known) if len(known) <= 40 else f"{', '.join(known[:12])} ... ({len(known)} in all)"
     return f"did you mean {' or '.join(close)}?" if close else f"there are {some}"

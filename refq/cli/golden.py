@@ -7,9 +7,9 @@ from time import perf_counter
 import numpy as np
 
 from refq import dialects, embedded, recipes
+from refq.cli.networks import admit, codes, quantized
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
-from refq.graph.quantize import quantize
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.record import record, refuse_occupied
@@ -64,6 +64,8 @@ def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, pi
     """Quantize, run, compare with the float network, record; gives the report as plain values. `recipe`: None for int8, or
     what the file of a network that comes quantized says."""
     started = perf_counter()
+    if cases < 1:
+        raise IllFormed(f"--cases {cases}: a pack holds at least 1; leave it out for 16")
     asked, dialect = recipe, dialects.load(dialect)
     recipe = recipes.load(recipe or "int8")
     if asked or model is None:
@@ -71,29 +73,27 @@ def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, pi
     if out is not None:
         refuse_occupied(Path(out))
     s = source(model, data, labels, calibrate, recipe, dialect, picture)
-    quantized = bool(s.network.grids)
-    if quantized and (said := [word for word, value in (("--recipe", asked), ("--calibrate", calibrate)) if value]):
-        raise IllFormed(f"{model}: comes quantized, so it takes no {' and no '.join(said)}; leave it out")
-    if integer_only and not quantized:
-        raise IllFormed("--integer-only is for networks that come quantized; another is always run in integers alone")
-    out = Path(out) if out is not None else free(f"golden-{s.name}-{'as-filed' if quantized else recipe.name}-{dialect.name}")
-    with bar(len(s.calibration) if s.grids is None and not quantized else 0, "calibrating") as shown:
-        program = quantize(s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1), integer_only)
+    admit(model, s.network, asked, calibrate, integer_only)
+    filed = bool(s.network.grids)
+    out = Path(out) if out is not None else free(f"golden-{s.name}-{'as-filed' if filed else recipe.name}-{dialect.name}")
+    with bar(len(s.calibration) if s.grids is None and not filed else 0, "calibrating") as shown:
+        program = quantized(model, s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1), integer_only)
     name = program.outputs[0]
-    codes = program.encode(s.images)
+    taken, read_as = codes(program, s.images, filed)
+    reals = program.decode(taken, program.inputs[0]) if read_as == "codes" else s.images
     exact, integer = [], []
     step = max(1, len(s.images) // 20)
     with bar(len(s.images), "running") as shown:
         for i in range(0, len(s.images), step):
-            integer.append(program.decode(program.run(codes[i:i + step])[name]))
-            exact.append(evaluate(s.network, s.images[i:i + step])[s.network.outputs[0]])
+            integer.append(program.decode(program.run(taken[i:i + step])[name]))
+            exact.append(evaluate(s.network, reals[i:i + step])[s.network.outputs[0]])
             shown.update(len(integer[-1]))
-    exact, integer = (np.concatenate(part).reshape(len(codes), -1) for part in (exact, integer))
+    exact, integer = (np.concatenate(part).reshape(len(taken), -1) for part in (exact, integer))
     report = figures(exact, integer, s.labels)
-    about = {"network": s.name, "images": len(codes), **report}
-    with bar(min(cases, len(codes)), "recording") as shown:
-        pack = record(program, codes, out, cases, seed, about, lambda done: shown.update(1))
-    return described(pack, out, s, report) | {"seconds": round(perf_counter() - started, 2)}
+    about = {"network": s.name, "images": len(taken), **report}
+    with bar(min(cases, len(taken)), "recording") as shown:
+        pack = record(program, taken, out, cases, seed, about, lambda done: shown.update(1))
+    return described(pack, out, s, report, read_as) | {"seconds": round(perf_counter() - started, 2)}
 
 
 def free(name):
@@ -112,7 +112,7 @@ def figures(exact, integer, labels):
     return made
 
 
-def described(pack, out, s, report):
+def described(pack, out, s, report, read_as):
     p = pack.program
     activations = [t for t in p.tensors.values() if t.name not in p.constants]
     weights = [(n, p.tensors[n]) for n in p.constants if p.tensors[n].role == "weight" and p.tensors[n].grid.axis == 0]
@@ -120,11 +120,12 @@ def described(pack, out, s, report):
     notes = [f"{n}: {k} output {'channel has' if k == 1 else 'channels have'} no weights but 0 (scale 1 where the bias is 0 too)"
              for n, k in silent.items()]
     if s.network.grids:
-        notes.append("the network comes quantized: what it is compared with is the file's grids, simulated in float64")
+        notes += [f"the images were read as {read_as}",
+                  "the network comes quantized: what it is compared with is the file's grids, simulated in float64"]
     return {"pack": str(out), "pack_hash": pack.hash, "program_hash": pack.manifest["program_hash"], "network": s.name,
             "recipe": p.recipe, "dialect": p.dialect,
             "borrowed": {r: part["borrowed"] for r, part in p.roles.items() if part["borrowed"]},
-            "left": p.left, "images": len(s.images), **report,
+            "left": p.left, "images": len(s.images), "read_as": read_as, **report,
             "cases": pack.cases, "steps": len(p.steps), "tensors": len(activations),
             "constants": len(p.constants), "bytes": sum(f.stat().st_size for f in Path(out).rglob("*") if f.is_file()),
             "events": pack.events, "notes": [*s.network.notes, *notes]}

@@ -6,12 +6,12 @@ from pathlib import Path
 from textwrap import fill
 
 from refq import dialects, ops, quantizers, recipes
+from refq.cli.networks import admit, quantized
 from refq.errors import IllFormed, nearest
-from refq.graph.quantize import quantize
 from refq.ints import rounding
 from refq.ints.row import stated
 from refq.load import images as pictures
-from refq.load.network import load
+from refq.load.network import ENDINGS, load
 from refq.reals.floats import table
 from refq.vectors.pack import read
 from refq.view import reference, roundings, show
@@ -24,7 +24,7 @@ def at(what, data, recipe, dialect, picture):
     if what == "toml":
         return reference.toml()
     path = Path(what)
-    if path.suffix == ".toml" or what in dialects.names():
+    if path.suffix == ".toml" or what in (*dialects.names(), *dialects.NONE):
         d = dialects.load(what)
         return show.jsonable(d), show.dialect(d)
     if (path / "manifest.json").exists():
@@ -32,7 +32,7 @@ def at(what, data, recipe, dialect, picture):
         about = {"pack_hash": pack.hash, "cases": pack.cases, "events": pack.events, "about": pack.manifest["about"]}
         head = f"pack {path}: {pack.cases} case{'s' * (pack.cases != 1)}, hash {pack.hash}\n"
         return about | show.program_words(pack.program), head + show.program(pack.program)
-    if path.suffix in (".onnx", ".safetensors") or path.is_dir():
+    if path.suffix in ENDINGS or path.is_dir():
         return network(path, data, recipe, dialect, picture)
     kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, roundings.of_word), (roles(), a_role),
              (quantizers.names(), a_calibrator))
@@ -54,15 +54,20 @@ def everything():
 
 def network(path, data, recipe, dialect, picture):
     """A float network as its nodes; with images to calibrate on, or where it comes quantized, as the program that it becomes."""
-    graph = load(path)
-    if graph.grids:
-        program = quantize(graph, dialect=dialect)
-        return show.program_words(program), show.program(program)
-    if data is None:
+    graph, program = program_of(path, data, recipe, dialect, picture)
+    if program is None:
         return show.graph_words(graph), show.graph(graph)
-    images = pictures.images(data, next(iter(graph.inputs.values()))[1:], **picture)
-    program = quantize(graph, images, recipe, dialect)
     return show.program_words(program), show.program(program)
+
+
+def program_of(path, data, recipe, dialect, picture):
+    """(network, its program): the program is None of a float network where there are no images to calibrate on."""
+    graph = load(path)
+    admit(path, graph, recipe)
+    if graph.grids or data is None:
+        return graph, quantized(path, graph, None, recipe, dialect) if graph.grids else None
+    images = pictures.images(data, next(iter(graph.inputs.values()))[1:], **picture)
+    return graph, quantized(path, graph, images, recipe, dialect)
 
 
 def a_recipe(name):

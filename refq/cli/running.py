@@ -1,4 +1,4 @@
-"""The way of `refq run`: a pack's program, or a float network quantized on the spot, on images."""
+"""The way of `refq run`: a pack's program, a network that comes quantized, or a float one quantized on the spot, on images."""
 import os
 from pathlib import Path
 from time import perf_counter
@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from refq.cli.networks import admit, codes, quantized
 from refq.errors import IllFormed, RefqError
-from refq.graph.quantize import quantize
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.pack import read
@@ -20,8 +20,10 @@ def program_of(model, data, recipe, dialect, picture, integer_only=False):
         program = read(model).program
         return program, pictures.images(data, program.tensors[program.inputs[0]].shape, **picture), False
     network = load(model)
+    admit(model, network, recipe, integer_only=integer_only)
     images = pictures.images(data, next(iter(network.inputs.values()))[1:], **picture)
-    return quantize(network, images, recipe, dialect, integer_only=integer_only), images, not network.grids
+    program = quantized(model, network, images, recipe, dialect, integer_only=integer_only)
+    return program, images, not network.grids
 
 
 def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
@@ -30,10 +32,9 @@ def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
     if out and Path(out).suffix != ".npy":
         raise IllFormed(f"{out}: codes are written as .npy")
     program, images, calibrated = program_of(model, data, recipe, dialect, picture, integer_only)
-    tensor = program.tensors[program.inputs[0]]
-    codes = images if images.dtype == tensor.width.dtype and calibrated is False else program.encode(images)
+    taken, read_as = codes(program, images, not calibrated)
     name = program.outputs[0]
-    result = program.run(codes, engine)[name]
+    result = program.run(taken, engine)[name]
     flat, values = result.reshape(len(result), -1), program.decode(result).reshape(len(result), -1)
     if out:
         write(Path(out), result)
@@ -41,8 +42,8 @@ def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
     classes = best if flat.shape[1] > 1 else flat[:, 0]
     top = [{"class": int(c), "code": int(flat[i, b]), "value": float(values[i, b])}
            for i, (b, c) in enumerate(zip(best, classes))]
-    return {"images": len(images), "network": str(model), "recipe": program.recipe, "dialect": program.dialect,
-            "engine": engine, "calibrated": calibrated, "left": program.left, "output": name,
+    return {"images": len(images), "read_as": read_as, "network": str(model), "recipe": program.recipe,
+            "dialect": program.dialect, "engine": engine, "calibrated": calibrated, "left": program.left, "output": name,
             "shape": list(result.shape), "top": top, "out": str(out) if out else None,
             "seconds": round(perf_counter() - started, 2)}
 

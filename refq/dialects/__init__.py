@@ -26,5 +26,5 @@ def load(name):
     if Path(name).suffix == ".toml":
         return import_module(f"{__name__}.custom").load(Path(name))
     if name not in names():
-        raise IllFormed(f"a dialect named {name!r}: {nearest(name, names())}; or give a .toml file")
+        raise IllFormed(f"no dialect {name!r}; {nearest(name, names())}; or give a .toml file")
     return import_module(f"{__name__}.{name}").dialect

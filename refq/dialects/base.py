@@ -1,5 +1,8 @@
 """What a dialect states: which operation, under which row, plays each role; and which grids the target can hold."""
 from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed
@@ -11,11 +14,13 @@ from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, conv_transpose
 @dataclass(frozen=True)
 class Role:
     """Which operation, with which row, plays a role; `borrowed`: the dialect that it is from where it is not the target's
-    own."""
+    own; `ratios`: the least and the largest ratio of an operand's scale to the result's that the target takes here, where it
+    leaves others to the role <name>_any."""
 
     op: str
     row: object
     borrowed: str | None = None
+    ratios: tuple = (0.0, inf)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,12 @@ class Dialect:
             raise IllFormed(f"dialect {self.name} has no operation for {name}; it has {', '.join(self.roles)}")
         return self.roles[name]
 
+    def suited(self, name, *ratios):
+        """The role `name`, or <name>_any where these ratios of scales (float32) leave those that it takes."""
+        least, most = self.roles[name].ratios if name in self.roles else (0.0, inf)
+        beyond = any(not least <= np.float32(ratio) <= most for ratio in ratios)
+        return f"{name}_any" if beyond and f"{name}_any" in self.roles else name
+
     @staticmethod
     def fitted(role, *widths, most=8):
         """The name of `role`, or of its form for wide codes, `<role>_wide`, where one of `widths` has more than `most` bits."""
@@ -97,7 +108,7 @@ class Dialect:
     def borrow(self, *names):
         """These roles of this dialect, as another one borrows them."""
         roles = ((name, self.roles[name]) for name in names)
-        return {name: Role(part.op, part.row, part.borrowed or self.name) for name, part in roles}
+        return {name: Role(part.op, part.row, part.borrowed or self.name, part.ratios) for name, part in roles}
 
 
 TIED = ((1, 1), (-1, 1), (3, 1), (-3, 1), (5, 1), (-5, 1), (10, 2), (-10, 2), (6, 2), (-6, 2), (-24, 4), (40, 4), (-40, 4))

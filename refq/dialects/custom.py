@@ -12,12 +12,16 @@
     [rescale]                        # a role: fields of its row, which `refq show rescale` lists with all they can be
     ties = "half_even"
 
-    [add]                            # `op` puts another operation there, `from` takes the role of another dialect over;
-    from = "ivit"                    # it is the target's own where a field is changed, and borrowed where none is
+    [add]                            # `op` puts another operation there; `from` says that the target does it as another
+    from = "ivit"                    # dialect does: it is the target's own, and fields may follow in which it differs
+
+    [softmax]                        # `borrow` says that what the target does is not known, and another dialect's stands in;
+    borrow = "tflite"                # every summary says so, and in a network that comes quantized the role runs in float
 
 Fields that the tensors of a step decide (widths, shapes, strides) are not a dialect's. They, and unknown tables, fields and
 values, are refused with a sentence that names the file and the field.
 """
+import re
 import tomllib
 from dataclasses import fields, replace
 
@@ -136,25 +140,31 @@ def operation(name, op, old):
 
 
 def start_of(roles, name, changed):
-    """The Role that `changed` starts from: the base's, or the one of the dialect that `from` names; takes `from` out."""
-    source = changed.pop("from", None)
+    """The Role that `changed` starts from: the base's, or the one of the dialect that `from` or `borrow` names; takes those
+    two out."""
+    borrow = "borrow" in changed
+    if borrow and (more := [k for k in changed if k != "borrow"]):
+        raise IllFormed(f"[{name}] has borrow and {more[0]!r}; what is borrowed is another dialect's as it is: write from "
+                        "instead of borrow for the target's own")
+    word = "borrow" if borrow else "from"
+    source = changed.pop(word, None)
     known = everywhere().get(name)
     if known is None or name not in roles and source is None and "op" not in changed:
         if known is None:
             raise IllFormed(f"table [{name}] is not a role: {nearest(name, tuple(roles))}")
-        raise IllFormed(f"the base has no role [{name}]; say from = one of {', '.join(known)}")
+        raise IllFormed(f"the base has no role [{name}]; say from (or borrow) = one of {', '.join(known)}")
     if source is None:
         return roles.get(name)
     if source not in known:
-        raise IllFormed(f"[{name}] has from = {source!r}; the dialects that have that role are {', '.join(known)}")
+        raise IllFormed(f"[{name}] has {word} = {source!r}; the dialects that have that role are {', '.join(known)}")
     part = known[source].roles[name]
-    return Role(part.op, part.row, part.borrowed or source)
+    return Role(part.op, part.row, (part.borrowed or source) if borrow else None)
 
 
 def role(roles, name, changed):
     """The role `name` with the fields that `changed` names; another operation where it says `op`, another dialect's where it
-    says `from`."""
-    whole = set(changed) == {"from"}
+    says `from` or `borrow`."""
+    whole = set(changed) in ({"from"}, {"borrow"})
     changed = dict(changed)
     old = start_of(roles, name, changed)
     if whole:
@@ -176,7 +186,7 @@ def role(roles, name, changed):
         return Role(op, from_plain(Row, start | changed))
     except (TypeError, AttributeError, ValueError) as e:      # IllFormed is a ValueError
         given = ", ".join(f"{k} = {v!r}" for k, v in changed.items())
-        raise IllFormed(f"[{name}] with {given}: {e}") from None
+        raise IllFormed(f"[{name}] with {given}: {re.sub(r'^refq[.][a-z0-9_.]+: ', '', str(e))}") from None
 
 
 def refuse_contradictions(dialect):

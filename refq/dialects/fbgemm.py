@@ -13,9 +13,11 @@ reciprocal of the output scale. What fills no vector of 64 codes (32 with AVX2) 
 that do not lie contiguous, are made of differences and products, with the zero point inside the rounding (role add_scalar). A
 function of codes (sigmoid, hard_swish ...) has its zero point inside there as well. A
 product is one of integers times one float32 scale, and beyond 32 bits it becomes the lowest code in vectors only (role
-mul_scalar). quantize_per_tensor is fused(x, f32(1/scale), zero point), so the zero
+mul_scalar). What no row holds: the vectors of AVX-512 add the zero point to that lowest int32 in 32 bits, so that one below 0
+wraps, and signed codes become 127, not -128 (codes -127 and -18 of scales 1/8 and 8, zero points 127 and 6, onto 2**-20 and
+-84). quantize_per_tensor is fused(x, f32(1/scale), zero point), so the zero
 point is inside the rounding; quantize_per_channel (role quantize_channel) rounds that product to float32 first, and gives
-a NaN the code 0, which this row refuses.
+a NaN the code 0, which this row refuses. An adaptive pool takes an image of one channel for one whose channels lie last.
 
 How PyTorch chooses grids (nothing of a row; ranges come from observers). ChooseQuantizationParams(min, max): 0 is forced into
 the range; scale = f32((max - min) / (qmax - qmin)) by float64, 0.1 where that is 0 or infinite, and at least 6.1e-5, when the

@@ -4,7 +4,9 @@ The accumulator is multiplied by s_x, then by s_w; the float32 bias joins; the s
 joins, and then it is rounded half to even. ideep hands over reciprocals, which oneDNN inverts again, so s_x is
 f32(1 / f32(1 / s_x)), off by a last bit for some scales; of s_w that is so in linear only, not in conv (role rescale_conv2d).
 What leaves the range saturates before it is converted. A dynamic linear gives the real sum itself (role dequantize_bias).
-Weights are symmetric; products of 8-bit codes are exact with VNNI.
+Weights are symmetric; products of 8-bit codes are exact with VNNI. What no row holds: a conv of one input channel a group whose
+input has a zero point reads memory that nobody wrote for windows that lie wholly in the padding, and gives anything there (an
+image 17 x 19 x 1 with zero point 25 under a kernel 2 x 2 padded by 2 rows); this row gives the bias, as PyTorch defines it.
 
 Elementwise operators are PyTorch's own, as in fbgemm, which also tells how grids are chosen. Without VNNI (AVX2) pairs of
 products saturate at 16 bits in linear, and conv halves its weights: no row here.

@@ -46,6 +46,7 @@ dialect = Dialect(
         "dequantize": Role("dequantize", dequantize.Row()),
         **dict.fromkeys(("sigmoid", "leaky_relu"), Role("table", table.Row(evaluated="float32"))),
         "average_pool": Role("average_pool_values", average_pool_values.Row()),
+        "average_pool_all": Role("average_pool_values", average_pool_values.Row(counts="all")),
         "average_pool_global": Role("average_pool_float32", average_pool_float32.Row()),
         "softmax": Role("softmax_table", softmax_table.Row(normalized="quotient", ties="half_even", exponentials="raised")),
     } | onnx.dialect.borrow("gelu", "gelu_wide", "table", "softmax_wide", "layernorm"),

@@ -7,7 +7,7 @@ Registers of 16x8 products take a 15-bit multiplier and one rounding. The multip
 BATCH_MATMUL of the float32 product of the scales; that of MEAN is divided by the number of summands in integers, behind a sum of
 32 bits of the codes as they are; SUM is rescaled in float32. GELU of 8-bit codes is a table. There is no LayerNorm: it is
 borrowed, and so is GELU of 16-bit codes. An input is quantized by a float32 quotient, ties away; what leaves 32 bits becomes the
-lowest code.
+lowest code. The ends of RELU6 and RELU_N1_TO_1 (role bound) become codes in the same way.
 """
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
@@ -68,6 +68,7 @@ dialect = Dialect(
         "softmax_wide": Role("softmax_table16", softmax_table16.Row()),
         "average_pool": Role("average_pool", average_pool.Row()),
         "quantize": Role("quantize", quantize.Row(quotient="float32", ties="half_away", far="lowest_int32")),
+        "bound": Role("quantize", quantize.Row(quotient="float32", ties="half_away", far="lowest_int32")),
         "dequantize": Role("dequantize", dequantize.Row(product="exact")),
     }
     | ivit.dialect.borrow("layernorm") | onnx.dialect.borrow("gelu_wide"),

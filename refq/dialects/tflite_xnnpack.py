@@ -3,13 +3,15 @@
 Sums are multiplied by a float32 scale (a float32 product over a float32 unit) and rounded to even. ADD and SUB have two
 multipliers of up to 21 bits, one shift and one rounding, half up; MUL is float32. QUANTIZE from 8-bit to 8-bit codes counts
 256ths of a unit. MEAN and SUM sum the codes as they are, and fold both zero points into one float32 number. An input is
-multiplied by the float32 reciprocal of the scale.
+multiplied by the float32 reciprocal of the scale; the ends of a fused RELU6 or RELU_N1_TO_1 (role bound_fused) are divided by it,
+with the zero point inside the rounding.
 
 What XNNPACK leaves to LiteRT's kernels (tflite_ruy): all 16-bit codes (and with them LOGISTIC and TANH at the scales that
 tflite_ruy excepts), BATCH_MATMUL whose second operand has a zero point,
 convolutions with int4 weights, and FULLY_CONNECTED with int4 weights where k is odd; where it is even XNNPACK keeps the sum
 sixteenfold in 32 bits, so that it wraps at 28. Inputs of ADD and
-SUB whose scale is not 2**-10 to 2**8 of the result's, and of QUANTIZE outside 2**-8 to 2**7, are left too.
+SUB whose scale is not 2**-10 to 2**8 of the result's, and of QUANTIZE outside 2**-8 to 2**7, are left too, and so is LEAKY_RELU
+where one of its two factors is outside 2**-8 to 2**7 (the roles <name>_any).
 """
 from dataclasses import replace
 
@@ -29,8 +31,11 @@ roles = tflite.dialect.roles | {name: tflite_ruy.dialect.roles[name] for name in
     "sub": Role("add_weighted", add_weighted.Row(join="minus")),
     "mul": Role("mul_float32", mul_float32.Row(product="float32", quotient="multiple")),
     "quantize": Role("quantize", quantize.Row(quotient="reciprocal_float32", ties="half_even")),
+    "bound_fused": Role("quantize", quantize.Row(quotient="float32", zero_point="inside")),
+    "bound_fused_wide": tflite.dialect.roles["bound"],
     "dequantize": Role("dequantize", dequantize.Row(product="float32")),
-    "leaky_relu": Role("leaky_relu", leaky_relu.Row(multiplier="fraction8", high="none", ties="half_up")),
+    "leaky_relu": Role("leaky_relu", leaky_relu.Row(multiplier="fraction8", high="none", ties="half_up"), ratios=(2**-8, 2**7)),
+    "leaky_relu_any": tflite.dialect.roles["leaky_relu"],
     "softmax": tflite_ruy.dialect.roles["softmax"],
 }
 

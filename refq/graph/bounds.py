@@ -54,7 +54,8 @@ def refuse_overflow(program):
             channel = int(np.argmax(np.maximum(hi - bound.width.hi, bound.width.lo - lo)))
             raise IllFormed(f"step {bound.step}: its register {bound.register} can reach {int(lo.flat[channel])} to "
                             f"{int(hi.flat[channel])} (channel {channel}), which {bound.width} does not hold and dialect "
-                            f"{program.dialect} forbids; {bound.bits} bits would do")
+                            f"{program.dialect} forbids; {bound.bits} bits would do: take a dialect that has them, or "
+                            "smaller weights and biases")
 
 
 def refuses(row):

@@ -27,7 +27,8 @@ def observe(graph, images, recipe, progress=None, **functions):
     def watch(name, values):
         if name in watched:
             if not np.isfinite(values).all():
-                raise IllFormed(f"tensor {name}: the float network gives values that are not finite on the calibration images")
+                raise IllFormed(f"tensor {name}: the float network gives values that are not finite on the calibration images; "
+                                "give others")
             if (group := watched[name]) not in seen:
                 seen[group] = quantizers.load(recipe.calibrator_of(groups.role[group]))
             seen[group].see(values)

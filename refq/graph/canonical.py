@@ -14,7 +14,8 @@ Axis 0 of every activation is the batch, of one image; every shape is known. The
     LeakyRelu(x) alpha     Relu Sigmoid Tanh HardSwish Erf Exp Abs Sqrt(x)
     Reshape(x) shape   Transpose(x) perm   Slice(x) axis, start, stop, step   Gather(x) axis, indices
     Concat(x...) axis: constants may be among them   Pad(x) pads (begins, ends), value
-    ReduceMean(x) axes, dropped (keepdims: 0)     ArgMax(x) over the last axis, dropped (axis: -1, keepdims: 0)
+    ReduceMean(x) axes, dropped (keepdims: 0); kept: a Reshape brings them back as ones
+    ArgMax(x) over the last axis, dropped (axis: -1, keepdims: 0)
 
 In a network that comes quantized (`grids`) others may be left, of one result each: they are evaluated in float where they
 stand. Its tensors keep their names, and every node is called after what it makes; Requantize(x) is between two grids.

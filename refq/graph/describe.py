@@ -96,7 +96,8 @@ def program_words(program):
     constants = {name: codes_hash(codes, program.tensors[name]) for name, codes in program.constants.items()}
     tensors = {name: {k: v for k, v in tensor_words(t).items() if k != "role"} for name, t in program.tensors.items()}
     return {"steps": [step_words(s) for s in program.steps], "tensors": tensors, "constants": constants,
-            "inputs": list(program.inputs), "outputs": list(program.outputs), "ties": program.ties}
+            "inputs": list(program.inputs), "outputs": list(program.outputs), "ties": program.ties} \
+        | ({"entries": {name: differences(row) for name, row in program.entries.items()}} if program.entries else {})
 
 
 def program_hash(program):

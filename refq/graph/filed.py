@@ -89,6 +89,15 @@ class Filed(Builder):
     def entry(self, name):
         return self.graph.grids.get(name)
 
+    def program(self):
+        """The Program; where the target quantizes inputs itself, in its own way, their codes are made so."""
+        made, part = super().program(), self.dialect.roles.get("quantize")
+        if part is None or part.borrowed:
+            return made
+        grids = {name: self.graph.grids[name] for name in self.graph.inputs if name in self.graph.grids}
+        rows = {name: replace(part.row, out=grid.width) for name, grid in grids.items() if grid.width.bits <= 16}
+        return replace(made, entries=rows)
+
     def grid_of(self, name):
         if name not in self.graph.grids:
             raise Left(f"{name} has no grid")
@@ -206,7 +215,8 @@ class Filed(Builder):
         if wrong.any():
             channel = int(np.argmax(wrong))
             raise IllFormed(f"bias {name}: channel {channel} has scale {float(scales[channel])!r} and zero point "
-                            f"{int(zeros[channel])}; the products that it joins count {float(counts.scale[channel])!r} from 0")
+                            f"{int(zeros[channel])}; the products that it joins count {float(counts.scale[channel])!r} from 0: "
+                            "quantize the bias on that scale")
         return grid.encode(values).astype(np.int64)
 
     def fits(self, node, name, codes, counts):

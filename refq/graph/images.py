@@ -7,7 +7,7 @@ from refq.graph.builder import zero_of
 from refq.graph.moves import moved, turned
 from refq.graph.play import fitted
 from refq.grids.affine import Affine, same
-from refq.ints.width import I32
+from refq.ints.width import I16, I32
 
 
 def first_from(b, node, pixels, out):
@@ -27,15 +27,18 @@ def conv_transpose(b, node):
 
 
 def windowed(b, node, role, **row):
-    """A convolution of images; weights (m d kh kw) are turned into (m kh kw d)."""
+    """A convolution of images; weights (m d kh kw) are turned into (m kh kw d). One filter for each channel, with one zero point
+    for all, may have a role of its own, depthwise_<role>."""
     x = b.tensors[b.factor(node.inputs[0])]
     out, a = node.outputs[0], node.attributes
     w, codes, counts, bias = b.weights(node, x, *node.inputs[1:])
     m, oh, ow = b.shape(out)
     last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
     weights = w, codes.transpose(0, 2, 3, 1), counts, bias
-    factors = b.product(node, role, x, last.name, weights, (oh, ow, m), stride=tuple(a.get("strides", (1, 1))),
-                        dilation=tuple(a.get("dilations", (1, 1))), groups=a.get("group", 1), **row)
+    groups = a.get("group", 1)
+    alone = groups == m == x.shape[0] and np.unique(w.zero).size == 1 and b.has(f"depthwise_{role}")
+    factors = b.product(node, f"depthwise_{role}" if alone else role, x, last.name, weights, (oh, ow, m),
+                        stride=tuple(a.get("strides", (1, 1))), dilation=tuple(a.get("dilations", (1, 1))), groups=groups, **row)
     b.rescale(f"{node.name}.rescale", f"{node.name}.acc", f"{node.name}.pixels", b.grid_of(out), factors,
               plays=b.behind(role, f"{node.name}.acc", w))
     first_from(b, node, f"{node.name}.pixels", out)
@@ -57,14 +60,18 @@ def max_pool(b, node):
 
 
 def average_pool(b, node):
-    """A window that is the whole image, where the target has no pool, is a mean."""
+    """A window that is the whole image, where the target has no pool, is a mean. One that the network calls global may have a
+    role of its own, average_pool_global, and one that counts its padding, average_pool_all."""
     x, out, grid = b.tensors[node.inputs[0]], node.outputs[0], b.grid_of(node.outputs[0])
     a, (c, oh, ow) = node.attributes, b.shape(out)
     if "average_pool" not in b.dialect.roles and (oh, ow) == (1, 1) and not any(a["pads"]) and a["kernel_shape"] == x.shape[1:]:
         averaged(b, node, x, [1, 2])
         return
-    part, counted = b.part("average_pool"), a.get("counted", (0, 0, 0, 0))
+    counted = a.get("counted", (0, 0, 0, 0))
     said = "all" if any(counted) else "valid"
+    special = ["average_pool_global"] * bool(a.get("whole")) + ["average_pool_all"] * any(counted)
+    role = next((name for name in special if b.has(name)), "average_pool")
+    part = b.part(role)
     if any(a["pads"]) and said != getattr(part.row, "counts", said):
         raise Unsupported(f"node {node.name}: an average over {said} places; dialect {b.dialect.name} divides by another count")
     padding = counted if any(counted) else a["pads"]
@@ -77,7 +84,7 @@ def average_pool(b, node):
         on, row = x.grid, row | {"out": x.width}
         scales |= {"s_y": scales["s_in"], "zp": scales["zin"]}
     made = pixels if same(on, grid) else f"{node.name}.mean"
-    b.step(node.name, "average_pool", {"q": last.name}, [(made, (oh, ow, c), on, "activation")],
+    b.step(node.name, role, {"q": last.name}, [(made, (oh, ow, c), on, "activation")],
            {"x": x.grid.scale, "y": on.scale}, row, **scales)
     if made != pixels:
         b.rescale(f"{node.name}.rescale", made, pixels, grid, (on.scale,), int(on.zero),
@@ -112,6 +119,32 @@ def averaged(b, node, x, axes):
     acc, taken = (I32, zero * count) if own else (b.dialect.accumulator(x.width.bits), 0)
     total = (f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(taken)), "accumulator")
     b.step(node.name, "mean", {"q": rows}, [total], {"x": units}, {"q": x.width, "acc": acc}, zq=0 if own else zero)
-    how = ((units,), taken, "activation", [plays]) if own else ((units / count,),)
-    b.rescale(f"{node.name}.rescale", total[0], f"{node.name}.mean", b.grid_of(out), *how, **{"count": count} if own else {})
+    if own and of_image(b, node, x, axes):
+        carried(b, node, b.tensors[total[0]], count, zero)
+    else:
+        how = ((units,), taken, "activation", [plays]) if own else ((units / count,),)
+        b.rescale(f"{node.name}.rescale", total[0], f"{node.name}.mean", b.grid_of(out), *how, **{"count": count} if own else {})
     moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])
+
+
+def of_image(b, node, x, axes):
+    """Whether it is a mean over both axes of an image, which the network keeps, of a target with a kernel for that."""
+    image = len(x.shape) == 3 and axes in ([0, 1], [1, 2]) and x.width.bits <= 8
+    return image and bool(node.attributes.get("kept")) and b.has("rescale_mean_image")
+
+
+def carried(b, node, total, count, zero):
+    """Such a sum of `count` codes on the result's grid, in 16 bits and then clipped: its multiplier is made of one float32
+    quotient, and the zero point of the codes, in steps of the result and rounded half away, joins behind it."""
+    grid, unit = b.grid_of(node.outputs[0]), np.float32(total.grid.scale)
+    step = np.float32(grid.scale)
+    less, divisor = np.float32(zero) * unit / step, float(np.float32(count) * step)
+    zp = int(grid.zero) - int(np.trunc(less + np.copysign(np.float32(0.5), less)))
+    if not I16.lo <= zp <= I16.hi:
+        raise Unsupported(f"node {node.name}: a zero point of {zp} in steps of its result; coarsen the grid of the result")
+    wide = (f"{node.name}.wide", total.shape, Affine(I16, grid.scale, grid.zero), "activation")
+    b.step(f"{node.name}.rescale", "rescale_mean_image", {"acc": total.name}, [wide], {"scale": float(unit) / divisor},
+           {"acc": total.width, "out": I16}, factors=[np.broadcast_to(np.float64(unit), total.shape[-1:])], unit=divisor,
+           zin=0, zp=zp)
+    b.rescale(f"{node.name}.clip", wide[0], f"{node.name}.mean", grid, (grid.scale,), int(grid.zero),
+              plays=[b.dialect.fitted("requantize", I16, grid.width)])

@@ -177,8 +177,9 @@ OWN = {"Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwi
 """Functions of one code for which a target may have an operation; else they are tables."""
 
 
-def given(b, role, x, grid, facts):
-    """The grid on which an operation gives its codes, if it may choose `grid`; None where it does not take these operands."""
+def given(b, node, role, x, grid, facts):
+    """The grid on which an operation gives its codes, if it may choose `grid`; raises Unsupported where it does not take these
+    operands: then nothing else computes what the target does."""
     part = b.part(role)
     module = ops.load(part.op)
     try:
@@ -186,19 +187,22 @@ def given(b, role, x, grid, facts):
         only = Affine(grid.width, *module.result(row)) if hasattr(module, "result") else grid
         if part.op != "table":
             module.build(row, **known(b, role, x, only, **facts))
-    except IllFormed:
-        return None
+    except IllFormed as e:
+        raise Unsupported(f"node {node.name}: {role} of dialect {b.dialect.name} does not take it: {e}") from None
     return only
 
 
 def unary(b, node):
-    """By an operation of the target's own where it takes these grids, else by a table; one that gives codes of one grid only is
+    """By an operation of the target's own where it has one, else by a table; one that gives codes of one grid only is
     followed by a rescale onto the node's."""
     x, out = b.tensors[b.factor(node.inputs[0])], node.outputs[0]
     facts, grid = {"function": function_of(node), "alpha": node.attributes.get("alpha", 0.01)}, b.grid_of(out)
-    roles = [role for word in (OWN.get(node.op), "table") if word and b.has(role := b.dialect.fitted(word, x.width))]
-    role = next((r for r in roles[:-1] if given(b, r, x, grid, facts) is not None), (*roles, "table")[max(len(roles) - 1, 0)])
-    only = given(b, role, x, grid, facts) or grid
+    ratio = float(x.grid.scale) / float(grid.scale)
+    ratios = (ratio, ratio * facts["alpha"]) if node.op == "LeakyRelu" else (ratio,)
+    words = [word for word in (OWN.get(node.op), "table") if word]
+    wide = [b.dialect.fitted(word, x.width) for word in words]
+    role = b.dialect.suited(next((name for name in wide if b.has(name)), words[-1]), *ratios)
+    only = given(b, node, role, x, grid, facts)
     if same(only, grid):
         onto(b, node, role, x, out, **facts)
         return
@@ -220,10 +224,24 @@ def clip(b, node):
 def clipped(b, node, lo, hi):
     out = node.outputs[0]
     x = b.tensors[b.aligned(node, node.inputs[0], b.grid_of(out))]
-    word = getattr(x.grid, "ties", b.dialect.encode)        # a bound is rounded as what it cuts
-    lo, hi = (int(x.grid.encode(np.array(v, np.float64), word)) for v in (lo, hi))
+    lo, hi = (bound(b, node, x.grid, end) for end in (lo, hi))
     b.step(node.name, "clip", {"q": x.name}, [(out, x.shape, x.grid, "activation")], {"x": x.grid.scale},
            {"q": x.width}, lo=lo, hi=hi)
+
+
+def bound(b, node, grid, end):
+    """The code at which a clip to the real `end` cuts: by the role bound (bound_fused, where the clip is part of what makes its
+    operand), else by quantize; a target without either, and a grid that says its rounding, round the exact quotient."""
+    words = ("bound_fused", "bound") if node.attributes.get("fused") else ("bound",)
+    wide = [b.dialect.fitted(word, grid.width) for word in words]
+    role = next((role for role in (*wide, "bound", "quantize") if role in b.dialect.roles), None)
+    if role is None or hasattr(grid, "ties") or not np.isfinite(end):
+        return int(grid.encode(np.array(end, np.float64), getattr(grid, "ties", b.dialect.encode)))
+    part, single = b.dialect.role(role), np.array([[end]], np.float32)
+    row = fitted(part.row, {"out": grid.width})
+    made = ops.load(part.op).build(row, float(grid.scale), int(grid.zero))
+    code = int(ops.load(part.op).spec(single, made["scale"], np.int64(made["zp"]), row).item())
+    return min(max(code, grid.lo), grid.hi)
 
 
 def requantize(b, node):

@@ -201,7 +201,7 @@ def mean(node, draft):
         return [like(node, "ReduceMean", node.inputs[:1], attributes)]
     part = draft.fresh(node.outputs[0])
     kept = tuple(1 if i in axes else n for i, n in enumerate(draft.shapes[node.inputs[0]]))
-    return [like(node, "ReduceMean", node.inputs[:1], attributes, (part,)),
+    return [like(node, "ReduceMean", node.inputs[:1], attributes | {"kept": 1}, (part,)),
             like(node, "Reshape", (part,), {"shape": kept})]
 
 
@@ -216,7 +216,7 @@ def clip(node, draft):
     if node.op != "Clip" or "min" in node.attributes or not static(draft, node.inputs[1:]):
         return None
     lo, hi = (*node.inputs[1:], "", "")[:2]
-    return [like(node, "Clip", node.inputs[:1], {"min": draft.scalar(lo) if lo else -math.inf,
+    return [like(node, "Clip", node.inputs[:1], node.attributes | {"min": draft.scalar(lo) if lo else -math.inf,
                                                 "max": draft.scalar(hi) if hi else math.inf})]
 
 
@@ -263,12 +263,14 @@ def pool(node, draft):
     if shape is None or len(shape) != 4:
         return None
     if node.op in ("GlobalAveragePool", "GlobalMaxPool"):
-        return [like(node, node.op[6:], node.inputs, {"kernel_shape": tuple(shape[2:])})]
+        whole = {"whole": 1} if node.op == "GlobalAveragePool" else {}
+        return [like(node, node.op[6:], node.inputs, {"kernel_shape": tuple(shape[2:]), **whole})]
     done = {"kernel_shape", "strides", "dilations", "pads"}
-    if node.op not in ("AveragePool", "MaxPool") or node.attributes.keys() - {"counted"} == done:
+    if node.op not in ("AveragePool", "MaxPool") or node.attributes.keys() - {"counted", "whole"} == done:
         return None
     kernel, strides, dilations, pads = window(node.attributes, shape)
     said = {"kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads}
+    said |= {k: v for k, v in node.attributes.items() if k == "whole"}
     if node.op == "AveragePool" and node.attributes.get("count_include_pad") and any(pads):
         said["counted"] = window({**node.attributes, "ceil_mode": 0}, shape)[3]
     return [like(node, node.op, node.inputs[:1], said, node.outputs[:1])]

@@ -56,7 +56,8 @@ class Program:
     """`steps` in topological order; `tensors` by name; `constants`: the codes of weights, biases and parameters by
     tensor name; `inputs`, `outputs`: tensor names; `dialect`, `recipe`: the names they were made under; `roles`: the
     operation that plays each role of the dialect that is used, and from whom it is borrowed (or None); `ties`: how
-    images become codes; `left`: the nodes that stayed in float, name to operation and reason."""
+    images become codes; `left`: the nodes that stayed in float, name to operation and reason; `entries`: input to the row
+    of quantize by which the target itself makes codes of it, in a network that comes quantized."""
 
     steps: tuple
     tensors: dict
@@ -68,13 +69,18 @@ class Program:
     roles: dict = field(default_factory=dict)
     ties: str = "half_even"
     left: dict = field(default_factory=dict)
+    entries: dict = field(default_factory=dict)
 
     def encode(self, images, name=None):
-        """Images (n *shape), float, as codes of the input tensor, ties as the dialect says."""
-        tensor = self.tensors[name or self.inputs[0]]
+        """Images (n *shape), float, as codes of the input tensor: by the exact quotient, ties as the dialect says; or, where
+        `entries` has a row, as the target quantizes them, from float32."""
+        name = name or self.inputs[0]
+        tensor = self.tensors[name]
         images = np.asarray(images)
         if images.shape[1:] != tensor.shape:
             raise IllFormed(f"images of shape {images.shape}: the network takes (n, {', '.join(map(str, tensor.shape))})")
+        if name in self.entries:
+            return entered(images, self.entries[name], tensor.grid)
         return tensor.grid.encode(images, self.ties) if tensor.grid is not None else images.astype(tensor.width.dtype)
 
     def decode(self, codes, name=None):
@@ -179,6 +185,20 @@ class Program:
             for name in call.dead:
                 del live[name]
         return {name: live[name] for name in self.outputs}
+
+
+def entered(images, row, grid):
+    """Images as codes of `grid`, by the row of a quantize."""
+    module, codes = ops.load("quantize"), np.empty((images.size, 1), row.out.dtype)
+    with np.errstate(over="ignore"):
+        flat = np.ascontiguousarray(images, np.float32).reshape(-1, 1)
+    built = module.build(row, float(grid.scale), int(grid.zero))
+    constants = {k: np.asarray(v, row.takes[k].width.dtype) for k, v in built.items()}
+    if row.nan == "refused" and np.isnan(flat).any():
+        raise IllFormed("images: they hold NaN, which has no code; clean them first")
+    check(row.takes, {"x": flat} | constants, "images")
+    module.kernel(row)(flat, constants["scale"], constants["zp"], codes)
+    return np.maximum(codes, codes.dtype.type(grid.lo)).reshape(images.shape)
 
 
 class Call:

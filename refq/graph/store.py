@@ -89,6 +89,7 @@ def model_of(program, places):
     about = {"dialect": program.dialect, "recipe": program.recipe, "roles": plain(program.roles), "ties": program.ties,
              "tensors": {name: tensor_words(t) for name, t in program.tensors.items()}}
     about |= {"left": program.left} if program.left else {}
+    about |= {"entries": {name: plain(row) for name, row in program.entries.items()}} if program.entries else {}
     helper.set_model_props(model, {f"refq.{k}": json.dumps(v) for k, v in about.items()})
     return model
 
@@ -146,7 +147,17 @@ def load(folder):
     steps = tuple(step_of(n, path, tensors) for n in model.graph.node)
     return Program(steps, tensors, {n: constants[n] for n in names}, tuple(i.name for i in model.graph.input),
                    tuple(o.name for o in model.graph.output), about["refq.dialect"], about["refq.recipe"],
-                   table(about, "roles", path), about["refq.ties"], about.get("refq.left", {}))
+                   table(about, "roles", path), about["refq.ties"], about.get("refq.left", {}),
+                   entries_of(about, path))
+
+
+def entries_of(about, path):
+    """Input to the row by which the target makes codes of it."""
+    try:
+        rows = table(about, "entries", path) if "refq.entries" in about else {}
+        return {name: from_plain(ops.load("quantize").Row, row) for name, row in rows.items()}
+    except (TypeError, ValueError, KeyError) as e:
+        raise Corrupt(f"{path}: its metadata refq.entries cannot be read: {e}; save the program anew") from None
 
 
 def table(about, key, path):

@@ -86,14 +86,24 @@ dictionary = (
 so: `refq show tflite`. Vitis AI's code 5 takes negative halves up and positive ones to even, which is none of the words."""
 
 
+WRITTEN = {"np.": "numpy", "numpy.": "numpy", "std::": "c", "decimal.": "python", "java.math.roundingmode.": "java",
+           "roundingmode.": "java"}
+"""What stands before a name where it is used in a program, and whose name it then is."""
+
+
 def find(text):
-    """The Names that `text` means, PROJECT:NAME or NAME, in any case; raises IllFormed where there is none."""
-    project, colon, name = text.rpartition(":")
+    """The Names that `text` means, PROJECT:NAME, NAME, or as programs write it (np.rint, std::round), in any case; raises
+    IllFormed where there is none."""
+    before = next((p for p in WRITTEN if text.lower().startswith(p)), None)
+    project, colon, name = text.rpartition(":") if before is None else (WRITTEN[before], ":", text[len(before):])
+    if colon and not (project and name):
+        raise IllFormed(f"{text!r} lacks {'a name' if project else 'a project'}; write PROJECT:NAME, such as java:HALF_UP, or "
+                        "NAME alone for all projects that have it")
     found = [n for n in dictionary if n.name.lower() == name.lower() and (not colon or n.project == project.lower())]
     if found:
         return found
     if colon and project.lower() not in {n.project for n in dictionary}:
         projects = tuple(dict.fromkeys(n.project for n in dictionary))
-        raise IllFormed(f"{text!r}: a project named {project!r}; {nearest(project, projects)}")
+        raise IllFormed(f"{text!r}: no project {project!r}; {nearest(project, projects)}")
     known = tuple(dict.fromkeys(n.name for n in dictionary if not colon or n.project == project.lower()))
-    raise IllFormed(f"{text!r} is no rounding that refq knows: {nearest(name, known)}")
+    raise IllFormed(f"{text!r} is no rounding that refq knows; {nearest(name, known)}")

@@ -3,6 +3,9 @@ from pathlib import Path
 
 from refq.errors import IllFormed
 
+ENDINGS = (".onnx", ".tflite", ".safetensors")
+"""What the names of files with networks end in."""
+
 
 def load(path):
     """The canonical graph of the network in `path` (.onnx, .tflite, .safetensors, or a folder that holds one of them); one
@@ -21,7 +24,7 @@ def load(path):
     if path.is_dir():
         path = inside(path)
     if not path.exists():
-        raise IllFormed(f"{path}: no such file; networks come as .onnx, .tflite or .safetensors")
+        raise IllFormed(f"{path}: no such file; networks come as {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
     if path.suffix == ".onnx":
         from refq.graph.canonical import canonical
         from refq.load import onnx
@@ -33,12 +36,12 @@ def load(path):
         from refq.graph.canonical import canonical
         from refq.load import tflite
         return canonical(tflite.load(path))
-    raise IllFormed(f"{path}: a network ends in .onnx, .tflite or .safetensors")
+    raise IllFormed(f"{path}: a network ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
 
 
 def inside(folder):
     """The one model in a folder."""
-    found = sorted(p for ending in ("onnx", "tflite", "safetensors") for p in folder.glob(f"*.{ending}"))
+    found = sorted(p for ending in ENDINGS for p in folder.glob(f"*{ending}"))
     if len(found) != 1:
-        raise IllFormed(f"{folder}: holds {len(found)} networks (.onnx, .tflite, .safetensors); name one")
+        raise IllFormed(f"{folder}: holds {len(found)} networks ({', '.join(ENDINGS)}); name one")
     return found[0]

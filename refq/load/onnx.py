@@ -51,7 +51,7 @@ def load(path):
             nodes += [whole] if quantized.knows(node.domain, node.op_type) else taken_apart(path, whole, node.domain)
         except (ValueError, KeyError, TypeError, IndexError):
             raise Corrupt(f"{path}: node {node.name or index} ({node.op_type}) has damaged attributes.") from None
-    refuse_not_finite(path, constants)
+    refuse_not_finite(path, nodes, constants)
     inputs = {value.name: one_image(path, value) for value in model.graph.input if value.name not in constants}
     if not inputs or not model.graph.output:
         raise Corrupt(f"{path} holds a graph without inputs or outputs: it is truncated or not a model.")
@@ -229,14 +229,16 @@ def refuse_loose_ends(path, nodes, known, outputs):
         raise Corrupt(f"{path}: nothing makes the output {missing[0]}.")
 
 
-def refuse_not_finite(path, constants):
-    """Weights must be finite; a single infinite number may be meant (the bound of a Clip, a mask)."""
+def refuse_not_finite(path, nodes, constants):
+    """Weights and scales must be finite; a single infinite number may be meant (the bound of a Clip, a mask)."""
+    scales = {name for node in nodes if node.op in quantized.operations for name in node.inputs[1:]}
     for name, values in constants.items():
         if values.dtype != np.float64:
             continue
         word = "NaN" if np.isnan(values).any() else "an infinite value" if np.isinf(values).any() else None
         if word == "NaN" or (word and values.size > 1):
-            raise IllFormed(f"{path}: tensor {name} holds {word}: the weights must be finite.")
+            raise IllFormed(f"{path}: tensor {name} holds {word}: " + (
+                "a scale is finite and greater than 0." if name in scales else "the weights must be finite."))
 
 
 def one_image(path, value):

@@ -14,6 +14,7 @@ from refq.graph.graph import Graph, Node
 from refq.grids.affine import Affine, same
 from refq.ints.width import I4, I8, I16, I32, I64, U8
 from refq.load.tflite_operators import operators
+from refq.load.tflite_shapes import admit
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -40,29 +41,35 @@ def load(path):
         raise IllFormed(f"{path}: cannot be read: {e.strerror}") from None
     if data[4:8] != b"TFL3":
         raise Corrupt(f"{path}: is not a TFLite file: it does not bear the mark TFL3")
+    tflite, file = schema(), None
     try:
-        return File(path, schema(), data).graph()
-    except (Damaged, IndexError, TypeError, AttributeError, UnicodeDecodeError, OverflowError, MemoryError) as e:
-        raise Corrupt(f"{path}: a damaged TFLite file ({type(e).__name__}: {e}); fetch it anew") from None
-    except ValueError as e:
-        raise e if isinstance(e, RefqError) else Corrupt(f"{path}: a damaged TFLite file ({e}); fetch it anew") from None
+        file = File(path, tflite, data)
+        return file.graph()
+    except RefqError:
+        raise
+    except (Damaged, LookupError, TypeError, AttributeError, ValueError, ArithmeticError, MemoryError):
+        place = file.place if file else path
+        raise Corrupt(f"{place}: a damaged TFLite file: its tables point at what is not there; fetch it anew") from None
 
 
 class File:
     """A file while it is read: `nodes`, `constants` and `grids` of the Graph to be."""
 
     def __init__(self, path, tflite, data):
-        self.path, self.tflite = path, tflite
+        self.path, self.tflite, self.place = path, tflite, path
         self.model = tflite.Model.GetRootAsModel(data, 0)
         if self.model.SubgraphsLength() != 1:
             raise Unsupported(f"{path}: holds {self.model.SubgraphsLength()} subgraphs; refq runs one")
         self.sub = self.model.Subgraphs(0)
         self.nodes, self.constants, self.grids, self.called = [], {}, {}, {}
         self.tensors = [self.sub.Tensors(i) for i in range(self.sub.TensorsLength())]
-        self.names = [t.Name().decode() for t in self.tensors]
+        try:
+            self.names = [(t.Name() or b"").decode() or f"tensor_{i}" for i, t in enumerate(self.tensors)]
+        except UnicodeDecodeError:
+            raise Corrupt(f"{path}: the name of a tensor is no text: the file is damaged") from None
         if len(set(self.names)) != len(self.names):
             self.names = [f"{name}_{i}" if self.names.count(name) > 1 else name for i, name in enumerate(self.names)]
-        if odd := next((name for name in self.names if not name or not name.isprintable()), None):
+        if odd := next((name for name in self.names if not name.isprintable()), None):
             raise Corrupt(f"{path}: the name {odd!r} cannot be printed: the file is damaged")
         kinds = tflite.TensorType
         self.widths = {kinds.INT4: I4, kinds.INT8: I8, kinds.UINT8: U8, kinds.INT16: I16, kinds.INT32: I32, kinds.INT64: I64}
@@ -73,6 +80,9 @@ class File:
         outputs = [int(i) for i in self.sub.OutputsAsNumpy()]
         for i in inputs:
             self.grid(i)
+            if any(n < 1 for n in self.shape(i)):
+                raise Corrupt(f"{self.path}: input {self.names[i]!r} has shape {self.shape(i)}; every size is at least 1")
+        self.made = {*inputs, -1}
         for i in range(self.sub.OperatorsLength()):
             self.operator(self.sub.Operators(i))
         if not any(grid is not None for grid in self.grids.values()):
@@ -83,9 +93,11 @@ class File:
                      tuple(self.nodes), constants, grids={n: g for n, g in self.grids.items() if g is not None})
 
     def operator(self, operator):
-        code = self.model.OperatorCodes(operator.OpcodeIndex())
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        op = self.tflite.opcode2name(number)
+        number = self.number_of(operator)
+        try:
+            op = self.tflite.opcode2name(number)
+        except ValueError:
+            op = f"an operator of number {number}"
         inputs = [int(i) for i in operator.InputsAsNumpy()] if operator.InputsLength() else []
         outputs = [int(i) for i in operator.OutputsAsNumpy()]
         self.place = f"{self.path}: {op} that makes {self.names[outputs[0]]!r}"
@@ -93,9 +105,20 @@ class File:
             raise Unsupported(f"{self.place}: refq does not do that operator; it does {', '.join(sorted(operators))}")
         options = operator.BuiltinOptions()
         for i in (*inputs, *outputs):
+            if not -1 <= i < len(self.tensors):
+                raise Corrupt(f"{self.place}: it names tensor {i} of {len(self.tensors)}; the file is damaged")
             if i >= 0:
                 self.grid(i)
+        for i in inputs:
+            if i not in self.made and self.names[i] not in self.constants:
+                raise Corrupt(f"{self.place}: it reads {self.names[i]!r}, which no operator before it makes")
+        admit(self, op, inputs, outputs, lambda kind: self.options(kind, options))
+        self.made.update(outputs)
         operators[op](self, inputs, outputs, lambda kind: self.options(kind, options))
+
+    def number_of(self, operator):
+        code = self.model.OperatorCodes(operator.OpcodeIndex())
+        return max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
 
     def options(self, kind, table):
         """The operator's options as the schema's class `kind`."""
@@ -129,6 +152,9 @@ class File:
         else:
             raise Unsupported(f"{self.path}: tensor {self.names[index]!r} holds {self.kinds.get(kind, kind)}; refq reads "
                               "FLOAT32, INT4, INT8, UINT8, INT16, INT32 and INT64")
+        if flat.size != int(np.prod(shape)):
+            raise Corrupt(f"{self.path}: tensor {self.names[index]!r} holds {flat.size} codes, and its shape {shape} is one of "
+                          f"{int(np.prod(shape))}; the file is damaged")
         return flat.astype(np.int64).reshape(shape)
 
     def grid(self, index):
@@ -194,5 +220,10 @@ class File:
             self.grids[output] = grid
         return output
 
-    def same_grid(self, first, second):
-        return same(self.grids.get(self.names[first]), self.grids.get(self.names[second]))
+    def rounded_only(self, index, grid):
+        """Whether all that reads a tensor of reals rounds it onto `grid`."""
+        readers = [self.sub.Operators(i) for i in range(self.sub.OperatorsLength())]
+        readers = [o for o in readers if o.InputsLength() and index in o.InputsAsNumpy()]
+        rounding = self.tflite.BuiltinOperator.QUANTIZE
+        return index not in self.sub.OutputsAsNumpy() and all(
+            self.number_of(o) == rounding and same(self.grid(int(o.Outputs(0))), grid) for o in readers)

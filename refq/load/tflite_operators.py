@@ -5,8 +5,8 @@ which gives the operator's options by the name of their class. Images are (n h w
 """
 import numpy as np
 
-from refq.errors import Unsupported
-from refq.grids.affine import Affine
+from refq.errors import IllFormed, Unsupported
+from refq.grids.affine import Affine, same
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 CUTS = {0: None, 1: (0.0, np.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
@@ -24,15 +24,15 @@ def activated(f, index, code, make):
     raw = f"{name}.raw"
     make(raw)
     f.grids[raw] = grid
-    cut(f, raw, name, CUTS[code])
+    cut(f, raw, name, CUTS[code], {"fused": 1})
 
 
-def cut(f, source, name, ends):
+def cut(f, source, name, ends, attributes=()):
     bounds = [f.fixed(f"{name}.{word}", np.float64(end)) if np.isfinite(end) else "" for word, end in zip(("min", "max"), ends)]
     if ends == CUTS[1]:
         f.emit("Relu", (source,), name)
     else:
-        f.emit("Clip", (source, *bounds), name)
+        f.emit("Clip", (source, *bounds), name, dict(attributes))
 
 
 def turned(f, index, order=FIRST):
@@ -76,23 +76,32 @@ def conv_2d(f, inputs, outputs, options):
     o, (x, w, *bias) = options("Conv2DOptions"), inputs
     dilation, kernel = (o.DilationHFactor(), o.DilationWFactor()), f.shape(w)[1:3]
     groups = f.shape(x)[3] // f.shape(w)[3]
-    convolution(f, x, weights(f, w, (0, 3, 1, 2), 0), bias, outputs[0], o, kernel, dilation, groups)
+    convolution(f, x, w, weights(f, w, (0, 3, 1, 2), 0), bias, outputs[0], o, kernel, dilation, groups)
 
 
 def depthwise_conv_2d(f, inputs, outputs, options):
     o, (x, w, *bias) = options("DepthwiseConv2DOptions"), inputs
     dilation, kernel = (o.DilationHFactor(), o.DilationWFactor()), f.shape(w)[1:3]
-    convolution(f, x, weights(f, w, (3, 0, 1, 2), 0), bias, outputs[0], o, kernel, dilation, f.shape(x)[3])
+    convolution(f, x, w, weights(f, w, (3, 0, 1, 2), 0), bias, outputs[0], o, kernel, dilation, f.shape(x)[3])
 
 
-def convolution(f, x, w, bias, output, o, kernel, dilation, groups):
+def convolution(f, x, w, held, bias, output, o, kernel, dilation, groups):
     attributes = {"strides": (o.StrideH(), o.StrideW()), "dilations": dilation, "group": groups, "kernel_shape": tuple(kernel),
                   "pads": padding(f, o, f.shape(x)[1:3], kernel, dilation)}
-    spatial(f, "Conv", (turned(f, x), w, *given(f, bias)), output, o.FusedActivationFunction(), attributes)
+    spatial(f, "Conv", (turned(f, x), held, *given(f, x, w, bias)), output, o.FusedActivationFunction(), attributes)
 
 
-def given(f, bias):
-    return tuple(f.name(b) for b in bias if b >= 0)
+def given(f, x, w, bias):
+    """The bias, if any; integers without a scale count the products of the scales, as LiteRT takes them."""
+    if not bias or bias[0] < 0:
+        return ()
+    name, grids = f.names[bias[0]], [f.grids[f.names[i]] for i in (x, w)]
+    width = f.widths.get(f.tensors[bias[0]].Type())
+    if f.grids[name] is not None or width is None or None in grids or name not in f.constants:
+        return (f.name(bias[0]),)
+    codes = f.constants[name].reshape(-1)
+    units = np.broadcast_to(float(grids[0].scale) * grids[1].scale, codes.shape)
+    return (f.fixed(f"{name}.{f.names[x]}.{f.names[w]}", codes * units, Affine(width, units, np.zeros(codes.size, np.int64), 0)),)
 
 
 def transpose_conv(f, inputs, outputs, options):
@@ -104,7 +113,7 @@ def transpose_conv(f, inputs, outputs, options):
         pads = padding(f, o, (oh, ow), kernel)
     for i, (n, size, s, k) in enumerate(zip((h, wide), (oh, ow), strides, kernel)):
         extra[i] = size - ((n - 1) * s + k - pads[i] - pads[i + 2])
-    spatial(f, "ConvTranspose", (turned(f, x), weights(f, w, (3, 0, 1, 2), 1), *given(f, bias)), outputs[0],
+    spatial(f, "ConvTranspose", (turned(f, x), weights(f, w, (3, 0, 1, 2), 1), *given(f, x, w, bias)), outputs[0],
             o.FusedActivationFunction(), {"strides": strides, "pads": pads, "output_padding": tuple(extra),
                                           "kernel_shape": tuple(kernel)})
 
@@ -120,7 +129,7 @@ def fully_connected(f, inputs, outputs, options):
 
     def make(made):
         grid, product = f.grids[name], made if flat else f"{made}.product"
-        f.emit("Gemm", (source, weights(f, w, (0, 1), 0), *given(f, bias)), product, {"transB": 1}, grid)
+        f.emit("Gemm", (source, weights(f, w, (0, 1), 0), *given(f, x, w, bias)), product, {"transB": 1}, grid)
         if not flat:
             f.emit("Reshape", (product, f.fixed(f"{made}.shape", np.array(f.shape(outputs[0])))), made)
     activated(f, outputs[0], o.FusedActivationFunction(), make)
@@ -175,13 +184,22 @@ def softmax(f, inputs, outputs, options):
 
 
 def quantize(f, inputs, outputs, options):
-    """From reals: the input lies on the grid of the result from there on. From codes: to another grid."""
+    """From reals: the input lies on the grid of the result from there on, unless somebody reads it as it is, or on another
+    grid. From codes: to another grid."""
     source, name = f.names[inputs[0]], f.names[outputs[0]]
-    if f.grids[source] is None:
-        f.grids[source] = f.grids[name]
-        f.called[name] = f.name(inputs[0])
+    now, grid = f.name(inputs[0]), f.grids[name]
+    held = f.grids.get(now)
+    if source in f.constants and held is None:
+        f.called[name] = f.fixed(f"{name}.codes", grid.decode(grid.encode(f.constants[source], "half_away")), grid)
+    elif held is not None and now != source and not same(held, grid):
+        raise Unsupported(f"{f.place}: codes become reals and codes of another grid behind; convert the model anew, with one "
+                          "QUANTIZE in place of both")
+    elif held is not None and (now != source or same(held, grid)):
+        f.called[name] = now
+    elif held is None and f.rounded_only(inputs[0], grid):
+        f.grids[source], f.called[name] = grid, now
     else:
-        f.emit("Requantize", (f.name(inputs[0]),), name)
+        f.emit("Requantize", (now,), name)
 
 
 def dequantize(f, inputs, outputs, options):
@@ -217,9 +235,25 @@ def strided_slice(f, inputs, outputs, options):
     begin, end, step = (list(f.number(i, w)) for i, w in zip(inputs[1:], ("begin", "end", "strides")))
     if o.EllipsisMask() or o.NewAxisMask():
         raise Unsupported(f"{f.place}: new axes or an ellipsis; refq does plain slices")
-    for i, n in enumerate(shape[:len(begin)]):
-        begin[i] = 0 if o.BeginMask() >> i & 1 else begin[i]
-        end[i] = n if o.EndMask() >> i & 1 else begin[i] + 1 if o.ShrinkAxisMask() >> i & 1 else end[i]
+    if o.Offset():
+        raise Unsupported(f"{f.place}: ends that count from the beginnings; refq does plain slices")
+    if min(step, default=1) < 1:
+        raise Unsupported(f"{f.place}: strides of {', '.join(map(str, step))}; refq does those of at least 1")
+    if not len(begin) == len(end) == len(step) <= len(shape):
+        raise IllFormed(f"{f.place}: {len(begin)} beginnings, {len(end)} ends and {len(step)} strides for {len(shape)} axes")
+    kept = list(shape)
+    for i, (n, first, last) in enumerate(zip(shape, begin, end)):
+        one = o.ShrinkAxisMask() >> i & 1
+        if one and not -n <= first < n and not o.BeginMask() >> i & 1:
+            raise IllFormed(f"{f.place}: element {first} of an axis of {n}")
+        first, last = (min(max(e + n if e < 0 else e, 0), n) for e in (first, last))
+        begin[i] = 0 if o.BeginMask() >> i & 1 else first
+        end[i] = begin[i] + 1 if one else n if o.EndMask() >> i & 1 else last
+        kept[i] = None if one else len(range(begin[i], end[i], step[i]))
+    made = tuple(n for n in kept if n is not None)
+    if made != f.shape(outputs[0]) or 0 in made:
+        raise IllFormed(f"{f.place}: it is declared as {f.shape(outputs[0])}, and its inputs make it {made}; the file "
+                        "contradicts itself")
     if o.ShrinkAxisMask():
         sliced(f, inputs[0], f"{name}.kept", begin, end, step, f.grids[name])
         f.emit("Reshape", (f"{name}.kept", f.fixed(f"{name}.shape", np.array(f.shape(outputs[0])))), name)

@@ -12,5 +12,5 @@ def names():
 def load(name):
     """The recipe of that name."""
     if name not in names():
-        raise IllFormed(f"a recipe named {name!r}: {nearest(name, names())}")
+        raise IllFormed(f"no recipe {name!r}; {nearest(name, names())}")
     return import_module(f"{__name__}.{name}").recipe

@@ -10,7 +10,8 @@ from refq.view.glossary import DIALECT, ROWS
 from refq.view.show import table
 
 HOW = """A dialect's file, in TOML: base = "tosa", then what differs from it. A plain field stands at the top; a role is a table
-of fields of its row, in which op = "..." puts another operation and from = "..." takes the role of another dialect over.
+of fields of its row, in which op = "..." puts another operation, from = "..." says that the target itself does it as that
+dialect does, and borrow = "..." (alone) that it is that dialect's, for want of knowledge of the target.
 X_wide plays X for registers over 32 bits and codes over 8; rescale_X plays rescale behind X, where a target does that otherwise.
 """
 

@@ -7,6 +7,8 @@ from refq.ints import rounding
 from refq.ints.row import plain, stated
 from refq.ints.width import Width
 
+LONGEST = 40
+"""Characters of a name that a table shows whole."""
 TIES = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
 
 
@@ -15,6 +17,11 @@ def table(head, rows):
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     lines = [head, ["-" * w for w in widths], *rows]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines)
+
+
+def short(name):
+    """A name for a table: of a long one both ends."""
+    return name if len(name) <= LONGEST else f"{name[:18]}...{name[-18:]}"
 
 
 def shape(values):
@@ -48,8 +55,8 @@ def program(p):
         grid = out[0].grid
         scale = number(grid.scale) if grid is not None else ""
         zero = f" zp {int(grid.zero)}" if grid is not None and grid.zero.ndim == 0 and int(grid.zero) else ""
-        rows.append([step.name, step.op, ", ".join(live), ", ".join(step.outputs.values()), ", ".join(map(tensor, out)),
-                     scale + zero, rounding_of(step.row)])
+        rows.append([short(step.name), step.op, ", ".join(live), ", ".join(map(short, step.outputs.values())),
+                     ", ".join(map(tensor, out)), scale + zero, rounding_of(step.row)])
     parameters = sum(c.nbytes for c in p.constants.values())
     head = f"{len(p.steps)} steps, {len(p.tensors)} tensors, {parameters:,} bytes of constants; recipe {p.recipe}, " \
            f"dialect {p.dialect}"
@@ -123,7 +130,7 @@ def program_words(p):
 
 def graph(g):
     """A float network as its nodes."""
-    rows = [[n.name, n.op, ", ".join(shape(g.shapes[t]) for t in n.inputs if t in g.shapes),
+    rows = [[short(n.name), n.op, ", ".join(shape(g.shapes[t]) for t in n.inputs if t in g.shapes),
              ", ".join(shape(g.shapes[t]) for t in n.outputs if t in g.shapes),
              f"{sum(g.constants[t].size for t in n.inputs if t in g.constants):,}"] for n in g.nodes]
     parameters = sum(c.size for c in g.constants.values())

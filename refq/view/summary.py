@@ -55,7 +55,8 @@ def golden(r):
 
 def run(r):
     """The outputs of a run, the first ten images."""
-    lines = [f"{many(r['images'], 'image')} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}"]
+    lines = [f"{many(r['images'], 'image')} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}, "
+             f"read as {r['read_as']}"]
     lines += in_float(r["left"])
     if r["calibrated"]:
         lines.append(f"calibrated on the same {many(r['images'], 'image')}; a pack keeps its grids")

@@ -65,3 +65,56 @@ def test_a_file_that_contradicts_itself_is_one_sentence(refused, tmp_path):
     path = written(folder, qdq, parts(sy=np.float32(0)))
     line = refused("show", path)
     assert "layer.onnx: node quantizelinear_y_q (QuantizeLinear): scale 'sy' holds 0.0" in line
+
+
+@pytest.fixture
+def lite(need, tmp_path):
+    """A product of int8 codes as TFLite, on scales that are no powers of two, and its input as codes and as reals."""
+    need("tflite")
+    need("ai_edge_litert")
+    from tools.engines import tflite_models as made
+    (folder := tmp_path / "lite").mkdir()
+    rng = np.random.default_rng(3)
+    w = made.constant(rng.integers(-127, 128, (3, 8)).astype(np.int8), "int8", 0.03)
+    data = made.operation("FULLY_CONNECTED", [made.Tensor((1, 8), "int8", 0.7, -5), w, None],
+                          [made.Tensor((1, 3), "int8", 1.1, -128)], "FullyConnected")
+    (folder / "net.tflite").write_bytes(data)
+    codes = rng.integers(-128, 128, (5, 8)).astype(np.int8)
+    np.save(folder / "codes.npy", codes)
+    np.save(folder / "reals.npy", (codes.astype(np.float32) + 5) * np.float32(0.7))
+    return folder
+
+
+def test_tflite_files_are_shown_and_bounded(refq, lite):
+    """Without images: what comes quantized has a program, and accumulators."""
+    assert "matmul" in refq("show", lite / "net.tflite").out
+    assert "1 registers, at most" in refq("bounds", lite / "net.tflite").out
+    assert "matmul" in refq("show", lite).out
+
+
+def test_codes_and_reals_are_told_apart_by_every_verb(refq, refq_json, lite):
+    """An array of the input's own dtype is codes, any other is reals; both give the same here."""
+    seen = set()
+    for name in ("codes", "reals"):
+        run = refq_json("run", lite / "net.tflite", "--input", lite / f"{name}.npy", "--out", f"{name}.npy")
+        made = refq_json("golden", lite / "net.tflite", "--data", lite / f"{name}.npy", "--out", name)
+        assert run["read_as"] == made["read_as"] == name
+        assert any(f"read as {name}" in note for note in made["notes"])
+        assert f"read as {name}" in refq("run", lite / "net.tflite", "--input", lite / f"{name}.npy").out
+        seen.add((np.load(f"{name}.npy").tobytes(), made["program_hash"], made["signal_to_noise_db"]))
+    assert len(seen) == 1
+
+
+def test_options_that_a_network_has_no_use_for(refused, lite, made):
+    for verb, data in (("run", "--input"), ("golden", "--data"), ("show", "--data"), ("bounds", "--data")):
+        line = refused(verb, lite / "net.tflite", data, lite / "codes.npy", "--recipe", "int8")
+        assert "net.tflite: comes quantized, so it takes no --recipe" in line
+    line = refused("run", made / "model.onnx", "--input", made / "images.npy", "--integer-only")
+    assert "model.onnx: --integer-only is for networks that come quantized" in line
+
+
+def test_what_a_dialect_forbids_names_the_file_and_what_to_do(refused, lite):
+    for verb, data in (("run", "--input"), ("golden", "--data"), ("show", "--data"), ("bounds", "--data")):
+        line = refused(verb, lite / "net.tflite", data, lite / "codes.npy", "--dialect", "vta")
+        assert "net.tflite: tensor " in line and "take another --dialect" in line and line.count("net.tflite") == 1
+    assert "refq: no dialect 'nosuch'; there are" in refused("show", lite / "net.tflite", "--dialect", "nosuch")

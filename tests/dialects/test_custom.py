@@ -19,6 +19,7 @@ def refusal(path, kind=IllFormed):
     with pytest.raises(kind) as refused:
         dialects.load(str(path))
     message = str(refused.value)
+    assert "refq." not in message.replace(str(path), "")
     assert "\n" not in message and message.count(str(path)) == 1
     return message
 
@@ -204,19 +205,25 @@ def test_a_field_that_no_row_can_hold_makes_no_dialect(tmp_path):
         assert field in refusal(written(tmp_path, f'base = "{base}"\n[{role}]\n{field} = {value}'))
 
 
-def test_a_role_taken_over_is_borrowed_until_it_is_changed(tmp_path):
-    """`from` names another dialect; a role that the base lacks can come from one that has it."""
+def test_a_role_taken_over_is_the_targets_own_and_a_borrowed_one_is_not(tmp_path):
+    """`from` and `borrow` name another dialect; a role that the base lacks can come from one that has it."""
     made = dialects.load(written(tmp_path, 'base = "tflite"\nabsent = ["layernorm"]\n[add]\nfrom = "ivit"\n'
+                                           '[softmax]\nborrow = "tosa"\n[gelu]\nborrow = "ivit"\n'
                                            '[add_wide]\nfrom = "ivit"\nties = "half_up"\n'))
     ivit = dialects.load("ivit")
-    assert (made.roles["add"].row, made.roles["add"].borrowed) == (ivit.roles["add"].row, "ivit")
+    assert (made.roles["add"].row, made.roles["add"].borrowed) == (ivit.roles["add"].row, None)
     wide = made.roles["add_wide"]
     assert (wide.row.ties, wide.row.left, wide.borrowed) == ("half_up", 0, None)
+    assert made.roles["softmax"] == dialects.load("tosa").roles["softmax"] and made.roles["softmax"].borrowed == "ivit"
+    assert made.roles["gelu"].op == "shiftgelu" and made.roles["gelu"].borrowed == "ivit"
     assert "layernorm" not in made.roles
 
 
 @pytest.mark.parametrize("text, says", [
     ('absent = ["layernrom"]', "did you mean layernorm"), ("absent = 3", "a list of names of roles"),
+    ('[add]\nborrow = "tpu"', "borrow = 'tpu'; the dialects that have"),
+    ('[add]\nborrow = "ivit"\nties = "half_up"', "write from"),
+    ('[add]\nborrow = "ivit"\nfrom = "ivit"', "has borrow and 'from'"),
     ('[add]\nfrom = "tpu"', "the dialects that have that role"), ('nibbles = "first"', "low_first, high_first"),
     ('bias = "clip"', "refuse, saturate, wrap"), ('absent = ["add"]\n[add]\nties = "half_up"', "the base has no role"),
 ])

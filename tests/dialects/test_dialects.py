@@ -137,7 +137,7 @@ def test_targets_without_a_result(name, said):
 
 
 @pytest.mark.parametrize("word, said", [("tosaa", "did you mean tosa"), ("tflight", "did you mean tflite"), ("xyz", "there are"),
-                                        ("base", "a dialect named"), ("custom", "a dialect named"), ("", "a dialect named")])
+                                        ("base", "no dialect"), ("custom", "no dialect"), ("", "no dialect")])
 def test_unknown_names(word, said):
     """A name that is not known is refused with the nearest, or with all, and with the way to a file."""
     with pytest.raises(IllFormed, match=said) as refused:

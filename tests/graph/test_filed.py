@@ -194,3 +194,18 @@ def test_unsigned_codes_and_accumulators():
     x = codes(program)
     acc = (x.astype(int) - 7) @ (w - zw[:, None]).T + np.arange(4)
     np.testing.assert_array_equal(program.run(x)["y"], np.clip(np.floor(acc / 64 + 0.5), -128, 127))
+
+
+def test_images_become_codes_as_the_target_quantizes_them(tmp_path):
+    """ort_x86 divides in float32: pixels of 255 levels at scale 2/255 fall elsewhere than by the exact quotient."""
+    levels = (np.arange(256, dtype=np.float32) / np.float32(255))[None]
+    scale = float(np.float32(2 / 255))
+    network = graph([("Relu", "x", "y", {})], {"x": grid(scale, 0, U8), "y": grid(scale, 0, U8)},
+                    inputs={"x": (1, 256)})
+    program = play(network, dialects.load("ort_x86"))
+    expected = np.clip(np.rint(levels / np.float32(scale)), 0, 255)
+    np.testing.assert_array_equal(program.encode(levels), expected)
+    assert (program.encode(levels) != program.tensors["x"].grid.encode(levels)).sum() == 32
+    save(program, tmp_path)
+    assert load(tmp_path).entries == program.entries and program_hash(load(tmp_path)) == program_hash(program)
+    np.testing.assert_array_equal(load(tmp_path).encode(levels), expected)

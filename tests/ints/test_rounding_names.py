@@ -49,7 +49,17 @@ def test_a_name_without_a_project_is_found_in_all():
     assert {(n.project, n.word) for n in find("half_up")} == {("java", "half_away"), ("qonnx", "half_away"), ("refq", "half_up")}
 
 
-@pytest.mark.parametrize("text, says", [("jav:HALF_UP", "did you mean java"), ("java:HALF_UPP", "did you mean HALF_UP"),
+@pytest.mark.parametrize("text, project, word", [
+    ("np.rint", "numpy", "half_even"), ("numpy.fix", "numpy", "trunc"), ("std::round", "c", "half_away"),
+    ("decimal.ROUND_HALF_UP", "python", "half_away"), ("RoundingMode.HALF_UP", "java", "half_away"),
+    ("java.math.RoundingMode.HALF_EVEN", "java", "half_even"), ("torch.round", "torch", "half_even")])
+def test_names_as_programs_write_them(text, project, word):
+    assert [(n.project, n.word) for n in find(text)] == [(project, word)]
+
+
+@pytest.mark.parametrize("text, says", [("java:", "lacks a name"), (":HALF_UP", "lacks a project"), ("np.", "lacks a name"),
+                                        ("jav:HALF_UP", "no project .jav.; did you mean java"),
+                                        ("java:HALF_UPP", "did you mean HALF_UP"),
                                         ("nearest-ish", "is no rounding")])
 def test_unknown_names_are_refused(text, says):
     with pytest.raises(IllFormed, match=says):

@@ -5,7 +5,7 @@ from tests.conftest import missing
 from tools import conformance
 from tools.engines.campaign import run
 
-ELEMENTS, SECONDS = 3e4, 3
+ELEMENTS, MODELS, SECONDS = 3e4, 4, 3
 
 
 def plan(*prefixes):
@@ -33,8 +33,9 @@ def complete(planned, expected):
 
 
 def same_codes(name, index, tally):
-    """0 codes differ, or a sentence with a smallest input says why those do."""
+    """0 codes differ, or a sentence with a smallest input says why those do, and how many and how far."""
     campaign = conformance.engine(name).campaigns[index]
-    found = run(campaign, ELEMENTS, seed=1, seconds=SECONDS)
+    found = run(campaign, ELEMENTS, seed=1, seconds=SECONDS, models=MODELS)
     tally(f"{name} {conformance.operation(campaign.operation)}", found.compared, found.mismatches)
-    assert found.compared and (campaign.explained or not found.mismatches), found.witness
+    beyond = campaign.excess(found.mismatches, found.compared, found.furthest)
+    assert found.compared and not beyond, f"{beyond}: {found.witness}"

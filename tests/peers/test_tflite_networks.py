@@ -122,6 +122,20 @@ def test_each_operator_loads_and_gives_what_litert_gives(device, name, tmp_path,
     tally(f"LiteRT {name}, loaded", given.size)
 
 
+@pytest.mark.parametrize("h, w, zx, zo", [(7, 6, 3, -5), (1, 1, -128, 127), (4, 4, 127, 0)])
+def test_a_mean_that_keeps_the_axes_of_an_image_has_a_kernel_of_its_own(device, h, w, zx, zo, tmp_path, tally):
+    """By LiteRT's fast kernels, 16 channels at a time; where the axes are dropped it is the other one."""
+    for keep, roles in ((True, {"rescale_mean_image", "requantize_wide"}), (False, {"rescale_mean"})):
+        path = tmp_path / f"{keep}.tflite"
+        y = Tensor((1, 1, 1, 256) if keep else (1, 256), "int8", 0.031, zo)
+        path.write_bytes(operation("MEAN", [image(h, w, 256, 0.05, zx), numbers(1, 2)], [y], "Reducer", keepDims=keep))
+        program, x = refq.quantize(refq.load(path), dialect="tflite_ruy"), codes(1, h, w, 256)
+        expected = lite.run(path.read_bytes(), [x], "ruy")[0]
+        np.testing.assert_array_equal(program.run(x)[program.outputs[0]].reshape(expected.shape), expected)
+        assert {name for name in program.roles if name.startswith("re")} == roles
+        tally("LiteRT MEAN, fast", expected.size)
+
+
 @pytest.mark.parametrize("file, images", [("resnet8_cifar10_mlperf_int8.tflite", 8),
                                           ("mobilenet_v2_1.0_224_imagenet_ptq_int8.tflite", 1)])
 def test_networks_give_every_tensor_that_litert_gives(device, assets, tally, file, images):

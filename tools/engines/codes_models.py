@@ -169,10 +169,10 @@ ALONE = {"add": (("QLinearAdd", "a sa za b sb zb so zo", "y", MICROSOFT),),
          "mul": (("QLinearMul", "a sa za b sb zb so zo", "y", MICROSOFT),)}
 
 
-def quantizing(dialect, run, widths=WIDTHS, blocks=(I8, U8), edges=EDGES, kind="", explained=""):
-    return [named(f"QuantizeLinear {w}{how}{kind}", dialect, quantized, dialect, run, w, slices, edges, explained=explained)
+def quantizing(dialect, run, widths=WIDTHS, blocks=(I8, U8), edges=EDGES, kind="", **excused):
+    return [named(f"QuantizeLinear {w}{how}{kind}", dialect, quantized, dialect, run, w, slices, edges, **excused)
             for w in widths for slices, how in (("tensor", ""), ("axis", " per channel"))] + [
-        named(f"QuantizeLinear {w} in blocks{kind}", dialect, quantized, dialect, run, w, "blocks", edges, explained=explained)
+        named(f"QuantizeLinear {w} in blocks{kind}", dialect, quantized, dialect, run, w, "blocks", edges, **excused)
         for w in blocks]
 
 

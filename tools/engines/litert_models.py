@@ -234,11 +234,10 @@ def paired(dialect, kernels, x, w, per, rng, zeros=None):
     return Compared(ours, theirs, hard(real, layer.zo, x), f"{k} products, zero point {zw}, {layer}")
 
 
-def campaign(name, dialect, kernels, batch, x, w=I8, per=False, explained="", **how):
+def campaign(name, dialect, kernels, batch, x, w=I8, per=False, **how):
     per_words = " per channel" if per else ""
     weights = "" if w == I8 else f", {KIND[w]} weights"
-    return Campaign(f"{name} {KIND[x]}{weights}{per_words}", dialect, lambda rng: batch(dialect, kernels, x, w, per, rng, **how),
-                    explained)
+    return Campaign(f"{name} {KIND[x]}{weights}{per_words}", dialect, lambda rng: batch(dialect, kernels, x, w, per, rng, **how))
 
 
 def depthwise(*told, **how):

@@ -13,7 +13,7 @@ FAR = ("4-bit codes of quotients beyond 2**31, infinities and NaN: the heads and
 campaigns = [
     *codes.quantizing(DIALECT, run), *codes.quantizing(DIALECT, run, (models.I4, models.U4), (models.I4, models.U4), codes.NEAR),
     *codes.dequantizing(DIALECT, run),
-    *codes.quantizing(DIALECT, run, (models.I4, models.U4), (), kind=", far", explained=FAR),
+    *codes.quantizing(DIALECT, run, (models.I4, models.U4), (), kind=", far", explained=FAR, apart=15, share=0.02),
     *codes.dynamics(DIALECT, run), *codes.dynamic_products(DIALECT, run),
     *codes.alone(DIALECT, run),
     *codes.carrying(DIALECT, run),

@@ -1,4 +1,9 @@
-"""Campaigns of products and convolutions between DequantizeLinear and QuantizeLinear, where ONNX Runtime computes on integers."""
+"""Campaigns of products and convolutions between DequantizeLinear and QuantizeLinear, where ONNX Runtime computes on integers.
+
+Of int8 activations it does so on Arm, and on x86 where `session.qdqisint8allowed` is 1; else they stay nodes of float32.
+"""
+from functools import partial
+
 import numpy as np
 
 from refq.ints.width import I8, U8
@@ -6,6 +11,11 @@ from tools.engines.campaign import play
 from tools.engines.qlinear_models import alike, convolved, drawn, finished, fitting, named, scale, sizes, zeros
 
 HELD = "sx zx w sw zw sy zy".split()
+FLOATS = {
+    "explained": "int8 activations on x86, unless session.qdqisint8allowed is 1: ONNX Runtime leaves DequantizeLinear and "
+                 "QuantizeLinear as they are and sums float32 values between them, in an order of its own; codes 10 and 10 at "
+                 "scales 0.02 and 0.75 make 1.5 of the unit 1, which is a step less in float32: 1, and 2 by the integers",
+    "apart": 1, "share": 1e-4}
 
 
 def around(middle, wide, biased, attributes):
@@ -43,12 +53,22 @@ def convolution(dialect, run, x, w, channels, deep, rng):
 
 
 def surrounded_sums(dialect, run, pairs=((U8, I8), (U8, U8), (I8, I8))):
-    """Weights are symmetric, as tools make them; per tensor and per channel."""
+    """Weights are symmetric, as tools make them; per tensor and per channel. int8 activations as a session takes them, and
+    allowed."""
+    return [c for x, w in pairs for kind, how, excused in taken(x, run) for c in variants(dialect, how, x, w, kind, excused)]
+
+
+def taken(x, run):
+    """(words, run, what is excused) of each way that a session takes activations of the width `x`."""
+    if x == I8:
+        return ("", run, FLOATS), (", allowed", partial(run, session__qdqisint8allowed="1"), {})
+    return ("", run, {}),
+
+
+def variants(dialect, run, x, w, kind, excused):
     found = []
-    for x, w in pairs:
-        for each in (False, True):
-            how = " per channel" if each else ""
-            found += [named(f"QDQ-MatMul {x} {w}{how}", dialect, product, dialect, run, x, w, each),
-                      named(f"QDQ-Conv {x} {w}{how}", dialect, convolution, dialect, run, x, w, each, False)]
-        found.append(named(f"QDQ-Conv depthwise {x} {w}", dialect, convolution, dialect, run, x, w, True, True))
-    return found
+    for each in (False, True):
+        how = " per channel" if each else ""
+        found += [named(f"QDQ-MatMul {x} {w}{how}{kind}", dialect, product, dialect, run, x, w, each, **excused),
+                  named(f"QDQ-Conv {x} {w}{how}{kind}", dialect, convolution, dialect, run, x, w, each, False, **excused)]
+    return [*found, named(f"QDQ-Conv depthwise {x} {w}{kind}", dialect, convolution, dialect, run, x, w, True, True, **excused)]

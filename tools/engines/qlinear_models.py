@@ -205,8 +205,8 @@ def conv_integers(dialect, run, constant, x, w, deep, rng):
     return Compared(ours, theirs, beyond(ours), f"{said}, zero points {feeds['zx']}, {feeds['zw']}")
 
 
-def named(operation, dialect, make, *fields, explained=""):
-    return Campaign(operation, dialect, partial(make, *fields), explained)
+def named(operation, dialect, make, *fields, **excused):
+    return Campaign(operation, dialect, partial(make, *fields), **excused)
 
 
 def sums(dialect, run, pairs=PAIRS, channels=(False, True), constant=False):

@@ -1,15 +1,17 @@
 """Campaigns of PyTorch's operators on codes element by element, between reals and codes, and of linear from reals to reals."""
+from functools import partial
+
 import numpy as np
 
 from refq.ints.width import I8, I32, U8
-from tools.engines.campaign import Compared, play
+from tools.engines.campaign import Campaign, Compared, play
 from tools.engines.qlinear_models import F, drawn, named, scale, zeros
 from tools.engines.torch_models import COUNT, codes_of, hardness, rectified, said, stretched, tensor, torch
 
 
-def joined(engine, dialect, role, width, relu, rng):
+def joined(engine, dialect, role, width, relu, rng, far=False):
     """quantized::add, mul and their _relu: two tensors of one shape; those for a role that ends in `scalar` lie with gaps, so
-    that no vector instruction takes them."""
+    that no vector instruction takes them. `far`: the zero point of the result is negative, and products leave 32 bits."""
     t, even, (word, *kind), count = torch(engine), bool(rng.integers(0, 2)), role.split("_"), COUNT // 128 * 128
     a, b = (drawn(rng, width, count) for _ in range(2))
     za, zb, zo = (int(zeros(rng, width)) for _ in range(3))
@@ -21,6 +23,10 @@ def joined(engine, dialect, role, width, relu, rng):
     real = da * db if word == "mul" else da + db
     so = stretched(rng, real, float(sa) * float(sb) if word == "mul" else max(float(sa), float(sb)) / 8, even)
     so = so if word == "add" or rng.integers(0, 8) else scale(rng, even)
+    if far:
+        zo, so = int(rng.integers(width.lo, 0)), F(max(np.abs(real).max() * 2.0 ** -33, 2.0 ** -44))
+    elif role == "mul" and zo < 0:
+        so = np.maximum(so, F(np.abs(real).max() * 2.0 ** -30))
     apart = 2 if "scalar" in kind else 1
     one, two = (tensor(t, np.repeat(q, apart), s, z)[::apart] for q, s, z in ((a, sa, za), (b, sb, zb)))
     made = getattr(t.ops.quantized, word + "_relu" * relu)(one, two, float(so), zo)
@@ -103,10 +109,19 @@ def dequantized(engine, dialect, width, per_channel, rng):
     return Compared(ours, theirs, int(rounded.sum()), f"scale {np.ravel(s)[:3]}, zero {np.ravel(z)[:3]}, codes {q.ravel()[:3]}")
 
 
+WRAPS = ("PyTorch's vectors add the zero point of signed codes to a product beyond 32 bits, which is the lowest int32, in 32 "
+         "bits: with a negative one it wraps to the highest code, where the row stays at the lowest; -254 * 0.125 times -24 * 8 "
+         "at a scale of 2**-20 and the zero point -84 is 127, and -128 by the row")
+
+
 def elementwise(engine, dialect, role, width):
     """One role on codes of a width, without and with ReLU."""
-    return [named(f"{role}{' relu' * relu} {width}", dialect, joined, engine, dialect, role, width, relu)
-            for relu in (False, True)]
+    found = [named(f"{role}{' relu' * relu} {width}", dialect, joined, engine, dialect, role, width, relu)
+             for relu in (False, True)]
+    if (role, width) == ("mul", I8):
+        far = partial(joined, engine, dialect, role, width, False, far=True)
+        found.append(Campaign(f"mul {width}, far", dialect, far, WRAPS, apart=255, share=1.0))
+    return found
 
 
 def dynamics(engine, dialect, single=True, reduces=True):

@@ -2,6 +2,7 @@
 
 Of images whose channels lie last the channels that fill vectors (16 of AVX-512, 8 of AVX2) are averaged otherwise than the rest,
 and than those of images whose channels lie first; an adaptive pool otherwise than one of a given window (always 8 in a vector).
+Images of one channel lie in both ways, and PyTorch takes them for such whose channels lie last.
 """
 from functools import partial
 
@@ -15,6 +16,7 @@ from tools.engines.qlinear_models import named
 version = partial(models.version, "qnnpack")
 MEAN = {False: "average_pool", True: "average_pool_channels_last"}
 ADAPTIVE = {False: "average_pool_adaptive", True: "average_pool_adaptive_channels_last"}
+QNNPACK = dict.fromkeys((False, True), "average_pool")
 PLACES = {True: "all", False: "valid"}
 
 
@@ -53,7 +55,7 @@ def averaged(engine, dialect, role, width, last, every, rng):
     return drawn.compared(drawn.mean(dialect, role, counts=counts, **(vector() if last else {})), codes_of(made), counts=counts)
 
 
-def adapted(engine, dialect, role, width, last, rng):
+def adapted(engine, dialect, roles, width, last, rng):
     """adaptive_avg_pool2d to a size that divides the image's: a pool whose stride is its window."""
     t, size, kernel = models.torch(engine), (1, 1), tuple(int(v) for v in rng.integers(1, 7, 2))
     if rng.integers(0, 2):
@@ -62,7 +64,7 @@ def adapted(engine, dialect, role, width, last, rng):
     shape = (int(-(-COUNT // (4 * c * np.prod(size)))), *(k * s for k, s in zip(kernel, size)), c)
     drawn = pool(rng, width, shape, {"kernel": kernel, "stride": kernel, "padding": (0, 0, 0, 0)}, True)
     made = t.nn.functional.adaptive_avg_pool2d(tensor(t, drawn, last), size)
-    return drawn.compared(drawn.mean(dialect, role), codes_of(made))
+    return drawn.compared(drawn.mean(dialect, roles[last or c == 1]), codes_of(made))
 
 
 def largest(engine, dialect, width, last, rng):
@@ -80,10 +82,10 @@ def lying(last):
 campaigns = [
     *(named(f"avg_pool2d {width}, {lying(last)}, over {PLACES[every]} places", "torch_x86", averaged, "x86", "torch_x86",
             MEAN[last], width, last, every) for width in (U8, I8) for last in (False, True) for every in (True, False)),
-    *(named(f"adaptive_avg_pool2d {width}, {lying(last)}", "torch_x86", adapted, "x86", "torch_x86", ADAPTIVE[last], width, last)
+    *(named(f"adaptive_avg_pool2d {width}, {lying(last)}", "torch_x86", adapted, "x86", "torch_x86", ADAPTIVE, width, last)
       for width in (U8, I8) for last in (False, True)),
     *(named(f"max_pool2d {width}, {lying(last)}", "torch_x86", largest, "x86", "torch_x86", width, last)
       for width in (U8, I8) for last in (False, True)),
     named("avg_pool2d u8, qnnpack", "torch_qnnpack", averaged, "qnnpack", "torch_qnnpack", "average_pool", U8, False, True),
-    named("adaptive_avg_pool2d u8, qnnpack", "torch_qnnpack", adapted, "qnnpack", "torch_qnnpack", "average_pool", U8, True),
+    named("adaptive_avg_pool2d u8, qnnpack", "torch_qnnpack", adapted, "qnnpack", "torch_qnnpack", QNNPACK, U8, True),
     named("max_pool2d u8, qnnpack", "torch_qnnpack", largest, "qnnpack", "torch_qnnpack", U8, False)]

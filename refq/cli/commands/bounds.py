@@ -11,13 +11,16 @@ from refq.errors import IllFormed
 @click.argument("model", type=Place())
 @click.option("--data", type=Place(), help="Of a float network: images to calibrate on; .npy, .npz or a folder.")
 @click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16 or w4a8.")
-@click.option("--dialect", default="tflite", show_default=True, help="Of a float network: the one it is quantized under.")
+@click.option("--dialect", default="tflite", show_default=True,
+              help="The one that a network runs under, also one that comes quantized.")
 @click.option("--ask", multiple=True, metavar="DIALECT", help="Is its register wide enough? Repeatable; default: all.")
 @click.option("--witness", type=Place(), help="Write what attains every least and greatest sum to this .npz file.")
 @pictures
 @json_option
 def command(model, data, recipe, dialect, ask, witness, mean, deviation, crop, as_json):
     """Say exactly what every accumulator of a network or pack can reach, and who has room for it.
+
+    MODEL is a pack, an .onnx, .tflite or .safetensors file; one that comes quantized needs no --data.
 
     For the actual weights, over all codes that the activations of a step can hold: the least and the greatest sum, the
     signed bits that it needs, and the dialects whose register has fewer. Where a row joins products in an order, the
@@ -34,11 +37,12 @@ def command(model, data, recipe, dialect, ask, witness, mean, deviation, crop, a
         program = read(model).program
     else:
         if not Path(model).exists():
-            raise IllFormed(f"{model}: no such file; give a pack, or a network with --data IMAGES")
-        if data is None:
+            raise IllFormed(f"{model}: no such file; give a pack or a network (.onnx, .tflite, .safetensors)")
+        from refq.cli.looking import program_of
+        how = picture(mean, deviation, crop, data)
+        program = program_of(model, data, recipe if given("recipe") else None, dialect, how)[1]
+        if program is None:
             raise IllFormed(f"{model}: a float network has no accumulators yet; give --data IMAGES to quantize it, or a pack")
-        from refq.cli.running import program_of
-        program = program_of(model, data, recipe, dialect, picture(mean, deviation, crop, data))[0]
     found = list(extremes(program, ask))
     if witness:
         write(Path(witness), program, found)

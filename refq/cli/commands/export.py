@@ -23,8 +23,8 @@ from refq.cli.frame import Place, json_option, tell
 def command(pack, to, out, unit, cases, as_json, **options):
     """Write a pack in another format, with an index.json that says what lies where.
 
-    --to qdq takes a network that comes quantized (an .onnx file, in whatever form) instead of a pack, and writes it in ONNX's QDQ
-    form, which onnxruntime runs.
+    --to qdq takes a network that comes quantized (an .onnx or .tflite file, in whatever form) instead of a pack, and writes
+    it in ONNX's QDQ form, which onnxruntime runs.
 
     Without --unit: inputs, constants and every recorded tensor. `refq import` is the way back for what a device wrote in
     the same shape.

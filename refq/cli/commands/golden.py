@@ -6,11 +6,13 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
 
 @click.command("golden")
 @click.argument("model", required=False, type=Place())
-@click.option("--data", type=Place(), help="Images: .npy, .npz, a folder of .npy, or a folder of pictures.")
+@click.option("--data", type=Place(),
+              help="Images: .npy, .npz, a folder of .npy, or of pictures; codes of a network that comes quantized.")
 @click.option("--labels", type=Place(), help="The class of each image (.npy): accuracy is reported.")
 @click.option("--calibrate", type=Place(), help="Other images to calibrate on; default: those of --data.")
-@click.option("--recipe", default="int8", show_default=True, help="int8, w8a16 or w4a8.")
-@click.option("--dialect", default="tflite", show_default=True, help="A name (refq show lists them) or a .toml file of yours.")
+@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16 or w4a8.")
+@click.option("--dialect", default="tflite", show_default=True,
+              help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
 @click.option("--out", type=Place(), help="The pack's folder; default: named after model, recipe and dialect.")
 @click.option("--cases", default=16, show_default=True, help="How many images the pack records, every tensor of them.")
 @click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
@@ -21,8 +23,9 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
 def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, integer_only, mean, deviation, crop, as_json):
     """Quantize a network, run it in integers, and record a golden pack.
 
-    MODEL is an .onnx or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
-    images. A network that comes quantized runs as its file says, without calibration and recipe.
+    MODEL is an .onnx, .tflite or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
+    images. A network that comes quantized runs as its file says, without calibration and recipe; an array of its
+    input's own integer dtype is taken as codes, any other as reals.
     """
     from refq.cli.golden import golden
     from refq.view import summary

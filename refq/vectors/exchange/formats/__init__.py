@@ -20,7 +20,7 @@ def names():
 def load(name):
     """The module of a format; raises IllFormed for one that is not there."""
     if name not in names():
-        raise IllFormed(f"a format {name!r}: {nearest(name, names())}")
+        raise IllFormed(f"no format {name!r}; {nearest(name, names())}")
     return import_module(f"{__name__}.{name}")
 
 

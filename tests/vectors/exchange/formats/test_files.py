@@ -82,7 +82,7 @@ def test_refused(narrow, tmp_path, out):
         assert not (tmp_path / "new").exists()
         return str(said.value)
 
-    assert refused("hexx") == "a format 'hexx': did you mean hex?"
+    assert refused("hexx") == "no format 'hexx'; did you mean hex?"
     assert refused("npy", word=8) == "--word: the format npy takes no option; leave it out"
     assert "did you mean 'fc2' or 'fc1'" in refused(unit="fc7")
     assert refused(cases=4) == "--cases 4: the pack has 3; take 1 to 3"

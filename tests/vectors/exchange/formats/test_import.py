@@ -114,7 +114,7 @@ def test_refused(cut, out, tmp_path):
     with pytest.raises(IllFormed, match="of another pack"):
         import_(folder, replace(cut, manifest=cut.manifest | {"pack_hash": "0" * 64}))
     for wrong, said in ((index | {"format": 2}, "an index of format 2"), ([1], "is no index of an export"),
-                        (index | {"to": "paper"}, "a format 'paper'"), (index | {"entries": [{}]}, "an entry {}")):
+                        (index | {"to": "paper"}, "no format 'paper'"), (index | {"entries": [{}]}, "an entry {}")):
         (folder / "index.json").write_text(json.dumps(wrong))
         with pytest.raises((IllFormed, Corrupt, Unsupported)) as refused:
             index_of(folder / "index.json")
