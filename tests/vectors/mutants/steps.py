@@ -14,6 +14,8 @@ def steps_of():
         rows = [Row(**MOVES)] if op == "arrange" else [Row()]
         rows += [r.row for d in dialects.names() for r in dialects.load(d).roles.values() if r.op == op and op != "arrange"]
         for row in rows:
+            if getattr(row, "overflow", "") == "refuse":        # any operands at all are drawn here, which such a row may refuse
+                continue
             found.setdefault((op, row), Step(f"{op}.{sum(k[0] == op for k in found)}", op, row, {}, {}))
     return list(found.values())
 
@@ -22,6 +24,6 @@ def sized(step):
     """Sizes for the axes of a step's operands, odd ones and no multiples of a tile."""
     axes = dict.fromkeys(a for d in step.row.takes.values() for a in d.names)
     sizes = dict(zip(axes, (3, 5, 7, 2, 3, 5, 7)))
-    if step.op == "conv2d":
+    if step.op in ("conv2d", "conv_transpose2d"):
         return {"n": 2, "h": 4, "w": 5, "c": 3, "m": 2, "kh": 3, "kw": 2, "d": 3}
     return sizes | {k: v for k, v in sizes_of(step.row).items() if k != "m"}

@@ -93,7 +93,7 @@ def test_field_mutants_are_the_other_row(step):
         for part in name.split("."):
             value = getattr(value, part)
         mutant = mutants.get(f"{name}={value}")
-        if mutant is None or name == "multiplier" or "." in name:
+        if mutant is None or name == "multiplier" or "." in name or row.gives != step.row.gives:
             continue
         try:
             expected = plain(step.op, row)(operands)
