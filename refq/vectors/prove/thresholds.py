@@ -43,14 +43,15 @@ def rescaled(row, constants):
     first, second, sweep = thresholds(first, 1 << s), thresholds(second, 1 << s2), by_thresholds()
 
     def filled(start, y):
-        sweep(start, zin, room, held, mult, s, first, inside, s2, second, zp - inside, row.out.lo, row.out.hi, y)
+        sweep(start, zin, room, held, mult, s, first, inside, s2, second, zp - inside, row.store == "clip", row.out.lo,
+              row.out.hi, y)
     return filled
 
 
 @cache
 def by_thresholds():
     @jit(nogil=True)
-    def by_thresholds(start, zin, room, held, mult, s, first, inside, s2, second, outside, lo, hi, y):
+    def by_thresholds(start, zin, room, held, mult, s, first, inside, s2, second, outside, clips, lo, hi, y):
         half, d, d2 = 1 << 31, 1 << s, 1 << s2
         a, b, c, e = first[0], first[1], first[2], first[3]
         f, g, h, j = second[0], second[1], second[2], second[3]
@@ -67,5 +68,6 @@ def by_thresholds():
             q, r = q >> s2, q & (d2 - 1)
             odd, negative = (q & 1) != 0, q < 0
             q += r >= ((j if odd else h) if negative else (g if odd else f))
-            y[i] = min(max(q + outside, lo), hi)
+            q += outside
+            y[i] = min(max(q, lo), hi) if clips else ((q - lo) & (hi - lo)) + lo        # or the low bits of it
     return by_thresholds
