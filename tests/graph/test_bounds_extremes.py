@@ -149,7 +149,7 @@ def test_the_verb(tmp_path):
     acc = matmul.spec(most, program.constants["fc1.w"], program.constants["fc1.bias"], 3, program.constants["fc1.zw"],
                       row=program.steps[0].row)
     assert (np.diag(acc) == next(extremes(program)).most).all() and I16.hi < acc.max()
-    for args, said in (([str(pack.folder), "--recipe", "int8"], "which has its own"), (["net.onnx"], "--data IMAGES"),
+    for args, said in (([str(pack.folder), "--recipe", "int8"], "which has its own"), (["net.onnx"], "no such file"),
                        ([str(pack.folder), "--witness", "x.npy"], "written as .npz")):
         assert isinstance(fault := CliRunner().invoke(command, args).exception, IllFormed) and said in str(fault)
     with pytest.raises(IllFormed, match="no step that sums"):

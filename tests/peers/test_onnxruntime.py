@@ -223,7 +223,7 @@ def test_a_multiplier_of_two_roundings(run, tally):
         got = run({"x": x, "sx": sx, "zx": zero, "w": np.ones((1, 1), np.int8), "sw": sw, "zw": zero, "sy": sy, "zy": zero},
                   "i1", ("QLinearMatMul", NAMES, "y", {}))
         twice = multiplier(sx, sw, sy)
-        once = rescale_float32.build(ROLES["rescale"], float(sx) * float(sw) / float(sy), 0, 0)["scale"]
+        once = rescale_float32.build(ROLES["rescale"], (float(sx) * float(sw),), float(sy), 0, 0)["scale"]
         assert abs(twice - once) <= 2 * np.spacing(once)
         count += equal(rescaled(acc[:, None], twice, 0, I8), got)
         own = rescaled(acc[:, None], once, 0, I8)

@@ -33,9 +33,9 @@ def built(op, row, sizes):
     if not of(row):
         return [{}]
     module = ops.load(op)
-    if "scale" in row.takes or "mult" in row.takes:
+    if "acc" in row.takes and "zin" in row.takes and "zp" in row.takes:
         made = rescales(module, row)
-    elif "zo" in row.takes:
+    elif "zo" in row.takes and "sa" in row.takes:
         made = additions(module, row)
     elif "zx" in row.takes:
         made = products(row, sizes)
@@ -50,7 +50,7 @@ def rescales(module, row):
     sets = ((2.0 ** -6, 0, 0), (0.0007312, 0, out.lo), (full, 0, out.hi), (5.37, min(acc.hi, 3), out.hi // 2))
     if getattr(row, "multiplier", "") == "pow2":
         sets = ((2.0 ** -6, 0, 0), (2.0 ** -16, 0, out.lo), (4.0, 0, out.hi // 2))
-    return possible(module.build, row, sets)
+    return possible(module.build, row, [((scale,), 1.0, zin, zp) for scale, zin, zp in sets])
 
 
 def additions(module, row):
