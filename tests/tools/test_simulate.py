@@ -55,7 +55,7 @@ def far(program, images):
 
 def one_code(found):
     """Sums and moves are the same; what rounds differs by less than a code more than its own rounding."""
-    rounded = {"rescale", "rescale_float32", "add", "add_float32"}
+    rounded = {"rescale", "rescale_float32", "add", "add_float32", "average_pool"}
     return all(off < (1.001 if op in rounded else 1e-6) for op, off in found.items())
 
 
@@ -64,7 +64,7 @@ def test_every_step_is_within_one_code(digits, dialect):
     """Of the embedded network: each step alone, on the integer program's own input."""
     network, images = digits
     found = far(quantize(network, images, "int8", dialect), images)
-    assert {"matmul", "batch_matmul", "shiftmax", "ilayernorm", "conv2d", "arrange"} <= set(found)
+    assert {"matmul", "batch_matmul", "ilayernorm", "conv2d", "arrange"} <= set(found)
     assert one_code(found), found
 
 
@@ -72,7 +72,7 @@ def test_convolutions_and_means_too():
     """Groups, padding, ReLU and the division by a count."""
     images = np.random.default_rng(4).standard_normal((3, 2, 9, 9))
     found = far(quantize(convolutional(), images), images)
-    assert {"conv2d", "clip", "mean", "matmul"} <= set(found)
+    assert {"conv2d", "clip", "average_pool", "matmul"} <= set(found)
     assert one_code(found), found
 
 

@@ -9,9 +9,9 @@ table is both: the real function, rounded once.
 import numpy as np
 
 from refq import ops
-from refq.ops import arrange, batch_matmul, conv2d, ilayernorm, matmul, mean, shiftmax
+from refq.ops import arrange, average_pool, batch_matmul, conv2d, ilayernorm, matmul, mean, shiftmax
 
-FORMULAS = "shiftmax", "shiftgelu", "ilayernorm"
+FORMULAS = "shiftmax", "softmax_gemmlowp", "softmax_table16", "shiftgelu", "ilayernorm"
 """The operations that are near a real function by a formula of their own."""
 
 
@@ -100,6 +100,10 @@ def added(walk, step, result):
     return onto(result.grid, walk.data(step, "a") + walk.data(step, "b"))
 
 
+def pooled(walk, step, result):
+    return onto(result.grid, average_pool.real(walk.data(step, "q"), step.row))
+
+
 def moved(walk, step, result):
     zero = (np.float64(0),) if "zero" in step.row.takes else ()
     return arrange.real(*(walk.data(step, name) for name in step.row.takes if name != "zero"), *zero, row=step.row)
@@ -135,8 +139,8 @@ def or_exact(real):
 simulated = {
     "matmul": product, "conv2d": product, "batch_matmul": paired, "mean": summed, "rescale": rescaled,
     "rescale_float32": rescaled, "add": added, "add_float32": added, "arrange": moved, "clip": clipped, "argmax": largest,
-    "table": formula,
-    "shiftmax": or_exact(lambda x, step: shiftmax.real(x, 1.0)),
+    "average_pool": pooled, **dict.fromkeys(("table", "table16"), formula),
+    **dict.fromkeys(("shiftmax", "softmax_gemmlowp", "softmax_table16"), or_exact(lambda x, step: shiftmax.real(x, 1.0))),
     "shiftgelu": or_exact(lambda x, step: gelu(x)),
     "ilayernorm": or_exact(lambda x, step: ilayernorm.real(x, step.scales["gamma"], step.scales["beta"])),
 }
