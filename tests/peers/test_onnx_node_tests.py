@@ -184,8 +184,9 @@ def by_refq(case, inputs, outputs):
 
 
 REFUSED = {f"test_bitshift_{way}_int{bits}_{by}" for way in ("right", "left") for bits in (8, 32)
-           for by in ("negative_shift", "shift_ge_width")}
-"""Shifts by negative amounts, and by 64 and more: refq refuses them."""
+           for by in ("negative_shift", "shift_ge_width")} | {"test_mul_uint32"}
+"""Shifts by negative amounts, and by 64 and more, and products of two 32-bit unsigned codes, which leave 63 bits and a sign:
+refq refuses them."""
 
 
 def of_family(quantized):
@@ -200,7 +201,7 @@ def test_node_tests(need, tally, quantized, expected):
     wrong, count, cases = [], 0, of_family(quantized)
     for name, (case, inputs, outputs) in cases.items():
         if name in REFUSED:
-            with pytest.raises(IllFormed, match="allowed is 0 to"):
+            with pytest.raises(IllFormed, match="allowed is 0 to|leaves 64 bits"):
                 by_refq(case, inputs, outputs)
             continue
         for got, (want, _) in zip(by_refq(case, inputs, outputs), outputs, strict=True):
