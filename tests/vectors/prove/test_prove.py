@@ -54,8 +54,8 @@ def test_parts_are_the_whole(role, widths):
         np.testing.assert_array_equal(np.concatenate(flat), y.reshape(d.total, -1))
 
 
-PROVED = ("matmul", "batch_matmul", "conv2d", "mean", "clip", "argmax", "rescale", "rescale_float32", "add", "add_float32", "table",
-          "shiftmax", "shiftgelu", "ilayernorm")
+PROVED = ("matmul", "batch_matmul", "conv2d", "mean", "clip", "argmax", "rescale", "rescale_float32", "add", "add_float32",
+          "table", "shiftmax", "shiftgelu", "ilayernorm")
 """Operations whose whole domain narrow codes make small enough to enumerate; the others have windows, tables of their own or
 floats for operands."""
 
