@@ -88,6 +88,8 @@ def moved(image, shape, move, zero):
         inside = {tuple(i + b for i, (b, _) in zip(p, rest[0], strict=True)): v for p, v in image.items()}
         return {p: inside.get(p, zero) for p in places(wide)}, wide
     axis = rest[0]
+    if kind == "repeat":
+        rest[1] = [i for i in range(shape[axis]) for _ in range(rest[1])]
     kept = list(range(*rest[1:])) if kind == "slice" else list(rest[1])
     short = (*shape[:axis], len(kept), *shape[axis + 1:])
     return {p: image[(*p[:axis], kept[p[axis]], *p[axis + 1:])] for p in places(short)}, short

@@ -29,10 +29,10 @@ FLOORS = (
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
 
 KEPT = {"numba": ("ints", "machine"), "llvmlite": ("ints", "machine"), "click": ("cli", "__main__"),
-        "hypothesis": ("testing",), "pytest": ("testing",), "PIL": ("load",)}
+        "hypothesis": ("testing",), "pytest": ("testing",), "PIL": ("load",), "matplotlib": ("view",)}
 """Libraries that only these packages import."""
 
-OPTIONAL = {"hypothesis", "PIL", "onnxruntime", "pytest", "distributed", "tflite"}
+OPTIONAL = {"hypothesis", "PIL", "onnxruntime", "pytest", "distributed", "tflite", "matplotlib"}
 """Libraries that an extra brings, for what refq does not exist for; imported inside the function that needs them."""
 
 BROUGHT = {"numba": ("llvmlite",), "onnx": ("google",)}

@@ -57,7 +57,7 @@ def grids():
 
 
 def hashes():
-    """The pack hash of the first images of the embedded network, for every recipe and dialect of the spine."""
+    """The pack hash of the first images of the embedded network, for every recipe and dialect of the spine; and of families."""
     network, images, made = load(embedded.network()), embedded.as_input(embedded.images()[:CASES]), {}
     for recipe in recipes.names():
         for dialect in SPINE:
@@ -65,6 +65,18 @@ def hashes():
             program = quantize(network, None, recipe, dialect, kept)
             with tempfile.TemporaryDirectory() as folder:
                 made[f"digits {recipe} {dialect}"] = record(program, images, Path(folder) / "pack", CASES).hash
+    return made | families()
+
+
+def families():
+    """The pack hash of a drawn network of each family of vision networks."""
+    sys.path.append(str(ROOT))          # as a script it finds only what lies in tools/
+    from tools.families import DIALECTS, NETWORKS, program
+    made = {}
+    for family in NETWORKS:
+        for dialect in DIALECTS:
+            with tempfile.TemporaryDirectory() as folder:
+                made[f"{family} int8 {dialect}"] = record(*program(family, dialect), Path(folder) / "pack", 1).hash
     return made
 
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from refq import dialects, embedded, recipes
 from refq.cli.networks import admit, codes, quantized
+from refq.cli.networks import read as read_network
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.record import record, refuse_occupied
+from refq.view.events import lines
 
 
 @dataclass
@@ -37,7 +39,7 @@ def source(model, data, labels, calibrate, recipe, dialect, picture):
                       embedded.as_input(embedded.calibration()), grids)
     if data is None:
         raise IllFormed(f"{model}: give the images that it should run on: --data IMAGES.npy or a folder")
-    network = load(model)
+    network = read_network(model, data)
     shape = next(iter(network.inputs.values()))[1:]
     images = pictures.images(data, shape, **picture)
     calibration = pictures.images(calibrate, shape, **picture) if calibrate else images
@@ -48,6 +50,9 @@ def classes(path, images, network):
     """The class of each image from an .npy file."""
     if path is None:
         return None
+    if network.places:
+        raise IllFormed(f"{path}: labels are for networks that name a class for each image; of a language model leave them "
+                        "out")
     if not Path(path).exists():
         raise IllFormed(f"{path}: no such file; labels come as .npy")
     labels, count = pictures.array(path), len(images)
@@ -88,8 +93,11 @@ def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, pi
             integer.append(program.decode(program.run(taken[i:i + step])[name]))
             exact.append(evaluate(s.network, reals[i:i + step])[s.network.outputs[0]])
             shown.update(len(integer[-1]))
-    exact, integer = (np.concatenate(part).reshape(len(taken), -1) for part in (exact, integer))
+    lead = (-1, exact[0].shape[-1]) if s.network.places and exact[0].ndim == 3 else (len(taken), -1)
+    exact, integer = (np.concatenate(part).reshape(lead) for part in (exact, integer))
     report = figures(exact, integer, s.labels)
+    if s.network.places:
+        report["tokens"] = len(exact)
     about = {"network": s.name, "images": len(taken), **report}
     with bar(min(cases, len(taken)), "recording") as shown:
         pack = record(program, taken, out, cases, seed, about, lambda done: shown.update(1))
@@ -128,4 +136,4 @@ def described(pack, out, s, report, read_as):
             "left": p.left, "images": len(s.images), "read_as": read_as, **report,
             "cases": pack.cases, "steps": len(p.steps), "tensors": len(activations),
             "constants": len(p.constants), "bytes": sum(f.stat().st_size for f in Path(out).rglob("*") if f.is_file()),
-            "events": pack.events, "notes": [*s.network.notes, *notes]}
+            "events": pack.events, "left_registers": lines(pack.manifest["events"]), "notes": [*s.network.notes, *notes]}

@@ -14,7 +14,7 @@ from refq.load import images as pictures
 from refq.load.network import ENDINGS, load
 from refq.reals.floats import table
 from refq.vectors.pack import read
-from refq.view import reference, roundings, show
+from refq.view import events, reference, roundings, show
 
 
 def at(what, data, recipe, dialect, picture):
@@ -31,7 +31,9 @@ def at(what, data, recipe, dialect, picture):
         pack = read(path)
         about = {"pack_hash": pack.hash, "cases": pack.cases, "events": pack.events, "about": pack.manifest["about"]}
         head = f"pack {path}: {pack.cases} case{'s' * (pack.cases != 1)}, hash {pack.hash}\n"
-        return about | show.program_words(pack.program), head + show.program(pack.program)
+        about |= {"left": [e for e, _, _ in events.left(pack.manifest["events"])]}
+        said = "\n\n".join([show.program(pack.program), events.text(pack.manifest["events"])])
+        return about | show.program_words(pack.program), head + said
     if path.suffix in ENDINGS or path.is_dir():
         return network(path, data, recipe, dialect, picture)
     kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, roundings.of_word), (roles(), a_role),
@@ -41,6 +43,18 @@ def at(what, data, recipe, dialect, picture):
             return describe(what)
     known = (*dialects.names(), *(name for names, _ in kinds for name in names))
     raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: {nearest(what, known)}")
+
+
+def drawn(function, path, scale):
+    """(value, text) of a picture of the integer forms of a function, which is written to `path`."""
+    from refq.view.plot import ENDINGS as pictured
+    from refq.view.plot import draw
+    if Path(path).suffix not in pictured:
+        raise IllFormed(f"{path}: a picture ends in {', '.join(pictured)}")
+    errors = draw(function or "", path, scale)
+    text = show.table(["form", "largest error"], [[form, f"{error:.4g}"] for form, error in errors.items()])
+    value = {"function": function, "scale": scale, "picture": str(path), "largest_error": errors}
+    return value, f"{text}\n\nwritten to {path}"
 
 
 def everything():

@@ -1,9 +1,24 @@
 """Networks that a command names: which options they have no use for, their programs, and what the images given are read as."""
+from dataclasses import replace
+from pathlib import Path
+
 from refq import dialects, recipes
 from refq.errors import IllFormed, Unsupported
 from refq.graph.quantize import quantize
+from refq.load import images
+from refq.load.network import load
 
 OTHERWISE = "take another --dialect (refq show lists them), or quantize the network otherwise"
+
+
+def read(model, data):
+    """The network in the file `model`; a language model over as many tokens as each of the sequences in the file `data` (.npy,
+    .npz) holds."""
+    network = load(model)
+    if network.family is None or Path(data).is_dir() or not Path(data).exists():
+        return network
+    count = images.array(Path(data)).shape[-1:] or (1,)
+    return replace(network.family.whole(*count), name=network.name)
 
 
 def admit(model, network, recipe=None, calibrate=None, integer_only=False):
@@ -39,8 +54,10 @@ def sentence(model, name, said):
 
 
 def codes(program, images, own):
-    """(codes, what `images` were read as). An array of the input tensor's own integer dtype is codes where the program has grids
-    of its `own`; on a network that is calibrated on the images they are reals, whatever their dtype."""
+    """(codes, what `images` were read as: codes, reals, tokens). An array of the input tensor's own integer dtype is codes where
+    the program has grids of its `own`; on a network that is calibrated on the images they are reals, whatever their dtype."""
+    if program.tensors[program.inputs[0]].grid is None:
+        return program.encode(images), "tokens"
     dtype = program.tensors[program.inputs[0]].width.dtype
     if own and images.dtype == dtype and images.dtype.kind in "iu":
         return images, "codes"

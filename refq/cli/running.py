@@ -7,9 +7,9 @@ from uuid import uuid4
 import numpy as np
 
 from refq.cli.networks import admit, codes, quantized
+from refq.cli.networks import read as read_network
 from refq.errors import IllFormed, RefqError
 from refq.load import images as pictures
-from refq.load.network import load
 from refq.vectors.pack import read
 
 
@@ -19,7 +19,7 @@ def program_of(model, data, recipe, dialect, picture, integer_only=False):
     if (Path(model) / "manifest.json").exists():
         program = read(model).program
         return program, pictures.images(data, program.tensors[program.inputs[0]].shape, **picture), False
-    network = load(model)
+    network = read_network(model, data)
     admit(model, network, recipe, integer_only=integer_only)
     images = pictures.images(data, next(iter(network.inputs.values()))[1:], **picture)
     program = quantized(model, network, images, recipe, dialect, integer_only=integer_only)
@@ -35,7 +35,8 @@ def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
     taken, read_as = codes(program, images, not calibrated)
     name = program.outputs[0]
     result = program.run(taken, engine)[name]
-    flat, values = result.reshape(len(result), -1), program.decode(result).reshape(len(result), -1)
+    shown = result[:, -1] if places(program) and result.ndim == 3 else result         # the token that follows the last
+    flat, values = shown.reshape(len(result), -1), program.decode(shown).reshape(len(result), -1)
     if out:
         write(Path(out), result)
     best = flat.argmax(1)
@@ -46,6 +47,11 @@ def run(model, data, out, recipe, dialect, engine, picture, integer_only=False):
             "dialect": program.dialect, "engine": engine, "calibrated": calibrated, "left": program.left, "output": name,
             "shape": list(result.shape), "top": top, "out": str(out) if out else None,
             "seconds": round(perf_counter() - started, 2)}
+
+
+def places(program):
+    """Whether the input is tokens, which lie on no grid, and no images."""
+    return program.tensors[program.inputs[0]].grid is None
 
 
 def write(path, codes):

@@ -7,8 +7,35 @@ import numpy as np
 from refq import ops
 from refq.errors import IllFormed
 from refq.ints import rounding
-from refq.ints.width import I32, Width
-from refq.ops import argmax, arrange, batch_matmul, clip, conv2d, conv_transpose2d, island, matmul, max_pool, mean
+from refq.ints.width import I32, I48, Width
+from refq.ops import (
+    add_factors,
+    append,
+    argmax,
+    arrange,
+    batch_matmul,
+    batch_matmul_adalog,
+    batch_matmul_log2,
+    batch_matmul_twin,
+    batch_norm,
+    clip,
+    conv2d,
+    conv_transpose2d,
+    embed,
+    group_norm,
+    island,
+    l2_norm,
+    layernorm_exact,
+    matmul,
+    max_pool,
+    mean,
+    mul,
+    recode,
+    rms_norm,
+    rope,
+    softmax_masked,
+    topk,
+)
 
 
 @dataclass(frozen=True)
@@ -143,13 +170,34 @@ def off_ties(part, times, source):
 exact = {
     "matmul": Role("matmul", matmul.Row()),
     "batch_matmul": Role("batch_matmul", batch_matmul.Row()),
+    "batch_matmul_log2": Role("batch_matmul_log2", batch_matmul_log2.Row(), borrowed="refq"),
+    "batch_matmul_log_sqrt2": Role("batch_matmul_adalog", batch_matmul_adalog.Row(), borrowed="refq"),
+    "batch_matmul_adalog": Role("batch_matmul_adalog", batch_matmul_adalog.Row(), borrowed="refq"),
+    "batch_matmul_twin": Role("batch_matmul_twin", batch_matmul_twin.Row(), borrowed="refq"),
+    "recode": Role("recode", recode.Row(), borrowed="refq"),
+    "softmax_masked": Role("softmax_masked", softmax_masked.Row(), borrowed="refq"),
     "conv2d": Role("conv2d", conv2d.Row()),
     "conv_transpose2d": Role("conv_transpose2d", conv_transpose2d.Row()),
     "mean": Role("mean", mean.Row()),
+    "sum": Role("mean", mean.Row(), borrowed="refq"),
+    "topk": Role("topk", topk.Row(), borrowed="refq"),
+    "mul": Role("mul", mul.Row(ratio="float64", high="none", ties="half_even"), borrowed="refq"),
+    "mul_wide": Role("mul", mul.Row(ratio="float64", high="none", ties="half_even"), borrowed="refq"),
+    "average_pool_sums": Role("conv2d", conv2d.Row(), borrowed="refq"),
     "clip": Role("clip", clip.Row()),
     "max_pool": Role("max_pool", max_pool.Row()),
     "arrange": Role("arrange", arrange.Row()),
     "argmax": Role("argmax", argmax.Row()),
+    "layernorm_exact": Role("layernorm_exact", layernorm_exact.Row(), borrowed="refq"),
+    "rmsnorm": Role("rms_norm", rms_norm.Row(), borrowed="refq"),
+    "group_norm": Role("group_norm", group_norm.Row(), borrowed="refq"),
+    "batch_norm": Role("batch_norm", batch_norm.Row(), borrowed="refq"),
+    "batch_norm_wide": Role("batch_norm", batch_norm.Row(acc=I48), borrowed="refq"),
+    "l2_norm": Role("l2_norm", l2_norm.Row(), borrowed="tflite"),
+    "embed": Role("embed", embed.Row(), borrowed="refq"),
+    "rope": Role("rope", rope.Row(), borrowed="refq"),
+    "append": Role("append", append.Row(), borrowed="refq"),
+    "add_factors": Role("add_factors", add_factors.Row(), borrowed="refq"),
     "island": Role("island", island.Row()),
 }
 """Roles in which targets do not differ while no register overflows: sums are exact, and data only moves."""

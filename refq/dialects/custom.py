@@ -181,7 +181,7 @@ def role(roles, name, changed):
                             "it out; weights, activations and [accumulators] say which widths there are")
     start = {k: v for k, v in plain(old.row).items() if op == old.op or k in known and k not in open_to} if old else {}
     try:
-        if changed.get("accumulate"):       # the register itself is one of [accumulators]
+        if changed.get("accumulate") and "acc" in known:        # the register itself is one of [accumulators]
             start["acc"] = str(from_plain(Accumulate, changed["accumulate"]).result)
         return Role(op, from_plain(Row, start | changed))
     except (TypeError, AttributeError, ValueError) as e:      # IllFormed is a ValueError
@@ -204,7 +204,7 @@ def refuse_contradictions(dialect):
     registers = sorted(map(str, dialect.accumulators.values()))
     for name, part in dialect.roles.items():
         rule = getattr(part.row, "accumulate", None)
-        if rule is not None and str(rule.result) not in registers:
+        if rule is not None and hasattr(part.row, "acc") and str(rule.result) not in registers:
             raise IllFormed(f"[{name}] joins products in {rule.result}, but [accumulators] has {' and '.join(registers)} only")
     for bits, register in dialect.accumulators.items():
         if part := dialect.roles.get("rescale" if register.bits <= 32 else "rescale_wide"):

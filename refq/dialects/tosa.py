@@ -1,11 +1,26 @@
 """TOSA 1.0: one rounding, half up, of the exact product with a 31-bit multiplier; 48-bit registers take a 15-bit one.
 
-GELU of 8-bit codes is TOSA's TABLE. Softmax and normalization are chains of primitives there, which come later: borrowed.
+GELU of 8-bit codes is TOSA's TABLE. Softmax is the chain of operators that TFLite's becomes, with the same bits; of 16-bit codes
+as published while a RESCALE to 16 bits could have a zero point, and saturated: dialect tosa_converter has what came after it.
+Normalization is borrowed.
 """
 from refq.dialects import ivit, onnx
 from refq.dialects.base import Check, Dialect, Role, exact
 from refq.ints.width import I32, I48
-from refq.ops import add, average_pool, cast, elementwise, gather, mul, reduce, rescale, table, table16
+from refq.ops import (
+    add,
+    average_pool,
+    cast,
+    elementwise,
+    gather,
+    mul,
+    reduce,
+    rescale,
+    softmax_table16,
+    softmax_tosa,
+    table,
+    table16,
+)
 
 SOURCE = "arm/tosa-specification pseudocode/library/scale_helpers.tosac, apply_scale_32, commit cd5acdd"
 
@@ -29,9 +44,11 @@ dialect = Dialect(
         "mul": Role("mul", mul.Row(ratio="float64", high="none", ties="half_up")),
         "mul_wide": Role("mul", mul.Row(ratio="float64", high="none", ties="half_up")),
         "average_pool": Role("average_pool", average_pool.Row(multiplier="reciprocal30", zero_point="taken", ties="half_up")),
+        "softmax": Role("softmax_tosa", softmax_tosa.Row()),
+        "softmax_wide": Role("softmax_table16", softmax_table16.Row()),
         "gelu": Role("table", table.Row(ties="half_away")),
         "table": Role("table", table.Row(ties="half_away")),
-    } | ivit.dialect.borrow("softmax", "softmax_wide", "layernorm") | onnx.dialect.borrow("gelu_wide"),
+    } | ivit.dialect.borrow("layernorm") | onnx.dialect.borrow("gelu_wide"),
     encode="half_even",
     accumulators={8: I32, 16: I48},
     checks=tuple(

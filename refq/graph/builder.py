@@ -16,7 +16,7 @@ from refq.graph.moves import fused
 from refq.graph.program import Program, Step, Tensor
 from refq.grids.affine import Affine, symmetric
 from refq.ints.scales import ratio
-from refq.ints.width import Width
+from refq.ints.width import I32, Width
 
 
 class Builder:
@@ -31,7 +31,8 @@ class Builder:
             names = tuple(n.name for n in graph.nodes if n.op in WEIGHTED)
             raise IllFormed(f"recipe {recipe.name}: no layer matches {strange[0]!r}; {nearest(strange[0], names)}")
         for name in graph.inputs:
-            self.tensor(name, self.shape(name), self.entry(name), "input")
+            places = name in graph.places
+            self.tensor(name, self.shape(name), None if places else self.entry(name), "input", I32 if places else None)
 
     def entry(self, name):
         """The grid of an input."""
@@ -87,7 +88,7 @@ class Builder:
         onto `grid`, by the first role of `plays` that the target has. One whose rescale does not allow every ratio (one that only
         shifts, say) may have a role for the others, rescale_any. `count`: of how many summands the mean is meant, for roles that
         divide by it themselves."""
-        register, unit = self.tensors[source], float(grid.scale)
+        register, unit = self.tensors[source], grid.scale if np.ndim(grid.scale) else float(grid.scale)
         spread = [np.broadcast_to(np.asarray(f, np.float64), register.shape[-1:] or (1,)) for f in factors]
         real = ratio("float64", spread, unit, **count)
         special = next((name for name in plays if self.has(name)), None)

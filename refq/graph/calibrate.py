@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from refq import ops, quantizers
+from refq import grids, ops, quantizers
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
-from refq.graph.groups import Groups
+from refq.graph.groups import CUTS, MOVES, Groups
 from refq.grids.affine import Affine, asymmetric, symmetric
 from refq.ints.width import Width
+from refq.reals.floats import seen_by
 
 
 def observe(graph, images, recipe, progress=None, **functions):
@@ -31,7 +32,7 @@ def observe(graph, images, recipe, progress=None, **functions):
                                 "give others")
             if (group := watched[name]) not in seen:
                 seen[group] = quantizers.load(recipe.calibrator_of(groups.role[group]))
-            seen[group].see(values)
+            seen[group].see(shown(graph, groups.hidden[name], values) if name in groups.hidden else values)
 
     for name in graph.constants:
         if name in watched:
@@ -44,6 +45,13 @@ def observe(graph, images, recipe, progress=None, **functions):
     return {group: quantizer.range() for group, quantizer in seen.items()}
 
 
+def shown(graph, softmax, logits):
+    """Those of the logits that a masked Softmax does not hide."""
+    mask = graph.constants[softmax.inputs[1]] if len(softmax.inputs) > 1 else None
+    seen = seen_by(np, softmax.attributes["mask"], logits.shape, mask)
+    return logits[np.broadcast_to(seen, logits.shape)]
+
+
 def graph_input(graph):
     if len(graph.inputs) != 1:
         raise IllFormed(f"the network has inputs {', '.join(graph.inputs)}; refq runs networks of one image input")
@@ -53,14 +61,46 @@ def graph_input(graph):
 def choose(graph, ranges, recipe, dialect):
     """Group to Affine grid: the bits that `recipe` gives its role, asymmetric where `dialect` can, and what enters a
     nonlinear operation on a scale that suits it."""
-    grids = {}
-    for group, role in Groups(graph).role.items():
+    chosen, groups = {}, Groups(graph)
+    for group, role in groups.role.items():
         if group in ranges:
+            if role == "probabilities" and (other := unequal(graph, groups, group, ranges[group], recipe, dialect)):
+                chosen[group] = other
+                continue
             try:
                 affine = grid(ranges[group], recipe.bits(role), dialect)
             except IllFormed as e:
                 raise IllFormed(f"tensor {group}: {e}") from None
-            grids[group] = suited(affine, ENTERS.get(role), dialect, ranges[group])
+            chosen[group] = suited(affine, ENTERS.get(role), dialect, ranges[group])
+    return chosen
+
+
+CARRY = MOVES - CUTS - {"MaxPool", "Pad"}
+"""Moves that carry codes of any grid, whatever their order and whether 0 has one."""
+
+
+def unequal(graph, groups, group, range_, recipe, dialect):
+    """The grid of what leaves softmax where it is not an affine one: that of which the target's softmax gives codes, or the kind
+    that the recipe says; None where it is, and where something else than a softmax and moves makes its codes."""
+    if any(n.op not in CARRY | {"Softmax"} and groups.of[n.outputs[0]] == group for n in graph.nodes):
+        return None
+    part = dialect.roles.get(dialect.fitted("softmax", Width(recipe.logits)))
+    module = ops.load(part.op) if part else None
+    if hasattr(module, "grid"):
+        return module.grid(part.row)
+    if recipe.probabilities_grid == "affine":
+        return None
+    return grids.load(recipe.probabilities_grid).covering(recipe.probabilities, float(range_[1]))
+
+
+def owned(graph, grids, recipe, dialect):
+    """Grids that were chosen before, without those of probabilities where the target or the recipe has other ones."""
+    groups = Groups(graph)
+    for group, role in groups.role.items():
+        held = grids[group]
+        if role == "probabilities" and isinstance(held, Affine):
+            ends = held.decode([held.lo, held.hi])
+            grids = grids | {group: unequal(graph, groups, group, ends, recipe, dialect) or held}
     return grids
 
 
@@ -94,7 +134,7 @@ def grid(range_, bits, dialect):
 
 def allowed(affine, dialect):
     """The grid per tensor or per slice itself, or where the dialect holds powers of two only, on the next coarser one."""
-    if dialect.scales == "any":
+    if dialect.scales == "any" or not isinstance(affine, Affine):
         return affine
     scale = power_of_two(affine.scale)
     if (scale == affine.scale).all():

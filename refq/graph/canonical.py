@@ -9,19 +9,32 @@ Axis 0 of every activation is the batch, of one image; every shape is known. The
     AveragePool(x)  MaxPool(x)                              kernel_shape, strides, dilations, pads; counted: pads that count
     Add(a, b)  Sub(a, b)  Mul(a, b)                         b may be a constant that broadcasts
     LayerNormalization(x, weight (c), bias (c))             epsilon; over the last axis
+    RMSNormalization(x, weight (c))                         epsilon; over the last axis
+    GroupNormalization(x (1 c ...), weight (c), bias (c))   num_groups, epsilon
+    LpNormalization(x)                                      of p = 2 over the last axis; epsilon: the least norm
+    BatchNormalization(x, weight (c), bias (c))             axis: a factor and an offset for each channel, with no weights before
     Softmax(x)                                              over the last axis
+    Softmax(x (1 ... r k), seen) mask: given                a constant that broadcasts, 0 where a query does not see a key
+    Softmax(x, positions (1 r)) mask: positions             the last key that it sees;  Softmax(x) mask: causal: its own
     Gelu(x) approximate: none, tanh     Clip(x) min, max     Swish(x) alpha     HardSigmoid(x) alpha, beta
     LeakyRelu(x) alpha     Relu Sigmoid Tanh HardSwish Erf Exp Abs Sqrt(x)
     Reshape(x) shape   Transpose(x) perm   Slice(x) axis, start, stop, step   Gather(x) axis, indices
     Concat(x...) axis: constants may be among them   Pad(x) pads (begins, ends), value
     ReduceMean(x) axes, dropped (keepdims: 0); kept: a Reshape brings them back as ones
+    ReduceSum(x) axes, dropped (keepdims: 0)                Expand(x) shape: axes of one made longer
+    TopKValues(x) TopKPlaces(x) k, over the last axis       the largest, equal ones in order
     ArgMax(x) over the last axis, dropped (axis: -1, keepdims: 0)
+
+Language models, which are built in this form, hold beside these, places being integers of an input or a constant:
+
+    Gather(table (v c), tokens (1 t))   RotaryEmbedding(x (1 h t d), cos and sin (p d/2), positions (1 t)) by halves
+    Append(cache (1 h p d), new (1 h t d), positions (1 t))
 
 In a network that comes quantized (`grids`) others may be left, of one result each: they are evaluated in float where they
 stand. Its tensors keep their names, and every node is called after what it makes; Requantize(x) is between two grids.
 """
 from refq.errors import Unsupported
-from refq.graph import fuse, plain, products
+from refq.graph import fuse, fuse_norms, masks, plain, products, vision
 from refq.graph.front import batch_in_front
 from refq.graph.graph import Node
 from refq.graph.names import kept, named
@@ -31,9 +44,11 @@ from refq.graph.rewrite import pruned, settled
 
 unary = ("Gelu", "Clip", "Swish", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Erf", "Exp",
          "Abs", "Sqrt")
-moving = ("Reshape", "Transpose", "Slice", "Gather", "Concat", "Pad")
+NORMS = ("RMSNormalization", "GroupNormalization", "BatchNormalization")
+moving = ("Reshape", "Transpose", "Slice", "Gather", "Expand", "Concat", "Pad")
 operations = {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "Linear", "MatMul", "Add", "Sub", "Mul",
-              "LayerNormalization", "Softmax", "ReduceMean", "ArgMax",
+              "LayerNormalization", "RMSNormalization", "GroupNormalization", "BatchNormalization", "LpNormalization",
+              "Softmax", "ReduceMean", "ReduceSum", "ArgMax", "TopKValues", "TopKPlaces",
               *unary, *moving}
 
 
@@ -45,10 +60,12 @@ def canonical(graph):
     if graph.shapes:
         return graph
     outputs = graph.outputs
-    graph = settled(graph, *plain.rules)
-    graph = settled(graph, *fuse.patterns, *plain.rules)
-    graph = settled(graph, *products.rules, *plain.rules)
-    graph = settled(graph, fuse.affine_after, negated, last_axis, *plain.rules)
+    always = (*plain.rules, *vision.rules)
+    graph = settled(graph, *always)
+    graph = settled(graph, *fuse.patterns, *fuse_norms.patterns, *masks.rules, *always)
+    graph = settled(graph, *products.rules, *always)
+    graph = settled(graph, fuse.affine_after, fuse_norms.gain_after, negated, last_axis, *always)
+    graph = settled(graph, fuse_norms.left_over, plain.drop_idle)
     graph = settled(graph, products.rows_by_rows, plain.drop_idle, joined_reshapes)
     refuse(graph)
     graph = batch_in_front(graph)
@@ -69,7 +86,7 @@ def negated(node, draft):
 def last_axis(node, draft):
     """Softmax and ArgMax work along the last axis: others are turned to it and back."""
     done = {"Softmax": {}, "ArgMax": {"axis": -1, "keepdims": 0}}
-    if node.op not in done or node.attributes == done[node.op]:
+    if node.op not in done or node.attributes == done[node.op] or node.attributes.get("mask"):
         return None
     shape = draft.shapes[node.inputs[0]]
     rank, a = len(shape), node.attributes
@@ -133,6 +150,8 @@ def reason(node, graph):
         return None
     if node.op not in operations:
         return node.op
+    if node.op in NORMS and not all(fixed[1:]):
+        return f"{node.op} whose weights are not constant"
     if node.op in ("Linear", "Conv", "ConvTranspose", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):
         return f"{node.op} whose weights are not constant"
     if node.op in ("Conv", "ConvTranspose", "AveragePool", "MaxPool") and len(graph.shapes[node.inputs[0]]) != 4:

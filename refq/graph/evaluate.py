@@ -34,9 +34,20 @@ def checked(graph, inputs):
                             f"the array given is {array.shape}.")
         if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
             raise IllFormed(f"Input {name} of {graph.name} holds numbers, the array given is {array.dtype}.")
+        if name in graph.places and (wrong := strange_places(graph, name, array)):
+            raise IllFormed(f"{graph.name}: {wrong}.")
     if len({len(array) for array in arrays.values()}) > 1:
         raise IllFormed(f"The inputs of {graph.name} hold different numbers of images.")
     return arrays
+
+
+def strange_places(graph, name, values):
+    """What is wrong with tokens or positions (n ...), as a part of a sentence, or None."""
+    count = graph.places[name]
+    if values.size and not (0 <= values.min() and values.max() < count and (values == np.floor(values)).all()):
+        return (f"input {name!r} reaches from {values.min():g} to {values.max():g}; it takes whole numbers from 0 to "
+                f"{count - 1}")
+    return None
 
 
 def evaluate(graph, inputs, functions=numpy_functions, watch=None):

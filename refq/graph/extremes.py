@@ -13,11 +13,13 @@ import numpy as np
 
 from refq import dialects, ops
 from refq.errors import IllFormed, RefqError
+from refq.graph import reductions
 from refq.ints.accumulate import Accumulate, join
 from refq.ints.sites import Sites
 from refq.ints.width import I64
 from refq.machine.linear import rule_of
 
+SUMS = ("matmul", "conv2d", "batch_matmul", "mean")
 WIDE = {"width": I64, "overflow": "wrap", "into": I64}
 
 
@@ -183,10 +185,15 @@ def extremes(program, named=()):
     asked = [d if hasattr(d, "roles") else dialects.load(d) for d in named or dialects.names()]
     found = reaches(program)
     for step in program.steps:
-        if step.op not in ("matmul", "conv2d", "batch_matmul", "mean"):
+        if step.op not in SUMS:
+            if reductions.reduces(step):
+                fails = {d.name: why for d in asked if (why := reductions.narrow(program, step, found, d))}
+                for name, width, least, most, source in reductions.extremes(program, step, found):
+                    yield Extreme(step.name, step.op, name, width, least, most, source, fails)
             continue
         sums = Sums(program, step, found)
-        rule = rule_of(step.row) if step.op != "mean" else Accumulate(overflow="refuse", width=step.row.acc)
+        plain = Accumulate(overflow="refuse", width=step.row.acc)
+        rule = rule_of(step.row) if step.op != "mean" else step.row.accumulate or plain
         fails = {d.name: why for d in asked if (why := narrow(sums, d))}
         for name, (least, most) in sums.registers(rule).items():
             yield Extreme(step.name, step.op, name, width_of(rule, name), least, most, said(program, sums), fails)
@@ -227,7 +234,10 @@ def witnesses(program, name):
     that it does. `x` is (m taps) for matmul, (m kh kw d) with `place` (m 2) for conv2d, where padding holds the zero point;
     of batch_matmul `x` and `w` are (1 k), of mean `q` is (1 r). Raises IllFormed where no step that sums has that name."""
     step = next((s for s in program.steps if s.name == name), None)
-    if step is None or step.op not in ("matmul", "conv2d", "batch_matmul", "mean"):
+    products = step is not None and step.op in SUMS
+    if step is not None and not products and reductions.reduces(step):
+        return reductions.witnesses(program, step, reaches(program))
+    if not products:
         raise IllFormed(f"{name!r} is no step that sums; refq bounds lists those")
     sums, given = Sums(program, step, reaches(program)), {}
     for most, label in enumerate(("least", "most")):
@@ -263,7 +273,7 @@ def check(sums, codes, most, label):
     """Run the operation itself on a witness, channel by channel, in a register that holds all."""
     reached = sums.registers(Accumulate(overflow="wrap", width=I64))["acc"][most]
     row, program, step = sums.row, sums.program, sums.step
-    row = replace(row, acc=I64) if sums.op == "mean" else replace(row, acc=I64, accumulate=None)
+    row = replace(row, acc=I64, accumulate=None)
     if sums.op == "conv2d":
         row = replace(row, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1)
     run, axes = ops.load(sums.op).kernel(row), {name: len(d.names) for name, d in row.takes.items()}

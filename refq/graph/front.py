@@ -9,7 +9,8 @@ import math
 from refq.graph.graph import Graph, Node
 from refq.graph.rewrite import misfit, misfits
 
-last_axis = {"Softmax", "LayerNormalization", "ArgMax", "Linear"}
+last_axis = {"Softmax", "LayerNormalization", "RMSNormalization", "LpNormalization", "ArgMax", "Linear",
+             "TopKValues", "TopKPlaces"}
 
 
 class Front:
@@ -66,9 +67,9 @@ def moved_axes(node, batch, rank):
     a = node.attributes
     if node.op in last_axis:
         return {rank - 1}, a, batch
-    if node.op in ("Slice", "Gather", "Concat"):
+    if node.op in ("Slice", "Gather", "Concat", "BatchNormalization"):
         return {a["axis"] % rank}, a | {"axis": place(a["axis"] % rank, batch)}, batch
-    if node.op == "ReduceMean":
+    if node.op in ("ReduceMean", "ReduceSum"):
         axes = {i % rank for i in a["axes"]}
         left = None if batch is None else batch - sum(i < batch for i in axes)
         return axes, a | {"axes": tuple(sorted(place(i, batch) for i in axes))}, left
@@ -101,6 +102,16 @@ def reshape(front, node):
     front.emit(node, (x,), {"shape": front.new_shape(output, batch)}, batch)
 
 
+def expand(front, node):
+    """The batch stays where it is, unless its axis is one of those that are made longer."""
+    x, old = node.inputs[0], front.old[node.outputs[0]]
+    batch, more = front.batch[x], len(old) - len(front.old[x])
+    at = None if batch is None or old[batch + more] != 1 else batch + more
+    rest = front.new_shape(x, None if at is None else batch)[1:]
+    shape = front.new_shape(node.outputs[0], at)
+    front.emit(node, (front.reshaped(x, (1, *(1,) * (len(shape) - 1 - len(rest)), *rest)),), {"shape": shape}, at)
+
+
 def conv(front, node):
     x = front.reshaped(node.inputs[0], front.old[node.inputs[0]])
     front.emit(node, (x, *node.inputs[1:]), node.attributes, 0)
@@ -131,7 +142,8 @@ def together(front, node):
     batch = places.pop() if len(places) == 1 else None
     fixed = [front.constants[name].shape for name in node.inputs if name in front.constants]
     aligned = [(1,) * (rank - len(shape)) + tuple(shape) for shape in fixed]
-    if batch is not None and (any(shape[batch] != 1 for shape in aligned) or node.op == "MatMul" and batch >= rank - 2):
+    rows = node.op in ("MatMul", "Softmax")
+    if batch is not None and (any(shape[batch] != 1 for shape in aligned) or rows and batch >= rank - 2):
         batch = None
     inputs = []
     for name in node.inputs:
@@ -148,7 +160,13 @@ def together(front, node):
     front.emit(node, inputs, node.attributes, batch)
 
 
-handlers = {"Reshape": reshape, "Concat": concat, **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool"), conv),
+def softmax(front, node):
+    """A mask is a constant that broadcasts."""
+    (together if node.inputs[1:] else one_operand)(front, node)
+
+
+handlers = {"Reshape": reshape, "Softmax": softmax, "Expand": expand, "Concat": concat,
+            **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool", "GroupNormalization"), conv),
             **dict.fromkeys(("Add", "Sub", "Mul", "MatMul", "Div", "Pow", "Min", "Max", "Where", "Equal", "Less", "Greater",
                              "And", "Or"), together)}
 

@@ -221,7 +221,7 @@ def whole_layer_norm(node, draft):
 
 def batch_norm(node, draft):
     """BatchNormalization becomes Mul and Add by constants, which fold into the convolution before them."""
-    if node.op != "BatchNormalization" or not draft.is_constant(*node.inputs[1:]):
+    if node.op != "BatchNormalization" or "axis" in node.attributes or not draft.is_constant(*node.inputs[1:]):
         return None
     gamma, beta, mean, variance = (draft.constants[name] for name in node.inputs[1:])
     factor = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))

@@ -9,6 +9,9 @@ tensor without a grid is float. `Requantize(x)` carries a tensor onto another gr
 from dataclasses import dataclass, field
 from functools import cached_property
 
+PLACES = {"Gather": (1, 0, 0), "RotaryEmbedding": (3, 1, 0), "Append": (2, 0, 2), "Softmax": (1, 0, -1)}
+"""Operation to: which operand is places, of which operand they are places, along which axis."""
+
 
 @dataclass(frozen=True, eq=False)
 class Node:
@@ -27,7 +30,8 @@ class Graph:
     """`nodes` in topological order; `inputs`: name to shape, batch 1; `outputs`: names; `constants`: name to array
     (float64, int64 or bool); `shapes`: name to shape of every activation, filled by the canonical form; `notes`:
     sentences about what was assumed while it was made; `labels`: the names of the classes, or empty; `grids`: tensor or
-    constant to Affine, empty for a float network."""
+    constant to Affine, empty for a float network; `family`: of a language model, what it was built by and can be built by
+    again, over another context or beside a cache (refq.networks.llama)."""
 
     name: str
     inputs: dict
@@ -38,6 +42,20 @@ class Graph:
     notes: tuple = ()
     labels: tuple = ()
     grids: dict = field(default_factory=dict)
+    family: object = None
+
+    @cached_property
+    def places(self):
+        """Inputs that are places along an axis (tokens, positions), and no values: name to how many places there are."""
+        found = {}
+        for node in self.nodes:
+            operand, of, axis = PLACES.get(node.op, (None, 0, 0))
+            name = node.inputs[operand] if operand is not None and len(node.inputs) > operand else ""
+            if name in self.inputs:
+                table = node.inputs[of]
+                shape = self.constants[table].shape if table in self.constants else {**self.inputs, **self.shapes}[table]
+                found[name] = min(found.get(name, shape[axis]), shape[axis])
+        return found
 
     @cached_property
     def producers(self):

@@ -5,21 +5,25 @@ input, so what they join is one group. What only cuts read is not seen: its rang
 decides the bits (recipes/base.py): it is read off the nodes that make and use a group.
 """
 CUTS = frozenset({"Relu", "Clip"})
-MOVES = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Concat", "Pad", "MaxPool"}) | CUTS
+MOVES = CUTS | frozenset({"Transpose", "Reshape", "Slice", "Gather", "Expand", "Concat", "Pad", "MaxPool", "Append",
+                          "TopKValues"})
+TURNS = frozenset({"RotaryEmbedding"})
+"""Give codes on the grid of their input too, but values of their own: both ends are seen."""
 
 
 class Groups:
     """`of[tensor]` is the name of its group; `role[group]` one of input, output, stream, logits, gelu, probabilities,
-    activations; `seen[group]`: the tensors whose values tell its range."""
+    activations; `seen[group]`: the tensors whose values tell its range; `hidden[tensor]`: the masked Softmax that reads it, of
+    whose logits those that it hides do not count."""
 
     def __init__(self, graph):
         self.of = {}
         for node in graph.nodes:
-            if node.op in MOVES:
+            if node.op in MOVES | TURNS:
                 ends = [*moved(node), *node.outputs]
                 for name in ends[1:]:
                     self.join(ends[0], name)
-        every = [*graph.inputs, *(t for n in graph.nodes for t in n.outputs)]
+        every = [*(t for t in graph.inputs if t not in graph.places), *(t for n in graph.nodes for t in n.outputs)]
         self.of = {name: self.root(name) for name in [*self.of, *every]}
         self.role = {g: "activations" for g in self.of.values()}
         self.seen = {g: [] for g in self.of.values()}
@@ -30,6 +34,12 @@ class Groups:
             cut = readers and set(readers) <= CUTS and name not in graph.outputs
             if not cut and made.get(name) not in MOVES - CUTS:
                 self.seen[group].append(name)
+        self.hidden = {}
+        for node in graph.nodes:
+            name = node.inputs[0] if node.op == "Softmax" and node.attributes.get("mask") else None
+            if name and all(n.op in MOVES | {"Softmax"} for t, g in self.of.items() if g == self.of[name]
+                            for n in graph.consumers.get(t, ())):
+                self.seen[self.of[name]], self.hidden[name] = [name], node
 
     def root(self, name):
         while self.of.get(name, name) != name:
@@ -42,9 +52,12 @@ class Groups:
         self.of[b] = a
 
     def name_roles(self, graph):
-        """Later lines win: what the stream adds stays in the stream's width, what leaves the network in the output's."""
-        marks = [("Softmax", "inputs", "logits"), ("Gelu", "inputs", "gelu"), ("Softmax", "outputs", "probabilities"),
-                 ("LayerNormalization", "inputs", "stream"), ("Add", "inputs", "stream"), ("Add", "outputs", "stream")]
+        """Later lines win: what the stream adds stays in the stream's width, what a softmax reads in its logits', behind the sum
+        with a bias too, and what leaves the network in the output's."""
+        marks = [("Gelu", "inputs", "gelu"), ("Softmax", "outputs", "probabilities"),
+                 ("LayerNormalization", "inputs", "stream"), ("RMSNormalization", "inputs", "stream"),
+                 ("GroupNormalization", "inputs", "stream"), ("Add", "inputs", "stream"), ("Add", "outputs", "stream"),
+                 ("Softmax", "inputs", "logits")]
         for op, side, role in marks:
             for node in graph.nodes:
                 if node.op == op:
@@ -52,11 +65,12 @@ class Groups:
                         if name in self.of:
                             self.role[self.of[name]] = role
         for name in graph.inputs:
-            self.role[self.of[name]] = "input"
+            if name in self.of:
+                self.role[self.of[name]] = "input"
         for name in graph.outputs:
             self.role[self.of[name]] = "output"
 
 
 def moved(node):
     """The operands of a move that carry values (not its axes, indices or shapes)."""
-    return node.inputs if node.op == "Concat" else node.inputs[:1]
+    return node.inputs if node.op == "Concat" else node.inputs[:2] if node.op == "Append" else node.inputs[:1]

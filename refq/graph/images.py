@@ -1,12 +1,10 @@
-"""Images: how convolutions and pools are lowered. They work channels last: (c h w) is turned before and back behind them."""
+"""Images: how convolutions and means are lowered. Images lie channels last: (c h w) is turned before and back behind them."""
 import numpy as np
 
-from refq import ops
-from refq.errors import IllFormed, Unsupported
+from refq.errors import Unsupported
 from refq.graph.builder import zero_of
 from refq.graph.moves import moved, turned
-from refq.graph.play import fitted
-from refq.grids.affine import Affine, same
+from refq.grids.affine import Affine
 from refq.ints.width import I16, I32
 
 
@@ -44,63 +42,6 @@ def windowed(b, node, role, **row):
     first_from(b, node, f"{node.name}.pixels", out)
 
 
-def geometry(node):
-    a = node.attributes
-    return {"kernel": a["kernel_shape"], "stride": a["strides"], "dilation": a["dilations"]}
-
-
-def max_pool(b, node):
-    out = node.outputs[0]
-    x = b.tensors[b.aligned(node, node.inputs[0], b.grid_of(out))]
-    last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
-    c, oh, ow = b.shape(out)
-    b.step(node.name, "max_pool", {"q": last.name}, [(f"{node.name}.pixels", (oh, ow, c), x.grid, "activation")], {},
-           {"q": x.width, "padding": node.attributes["pads"], **geometry(node)})
-    first_from(b, node, f"{node.name}.pixels", out)
-
-
-def average_pool(b, node):
-    """A window that is the whole image, where the target has no pool, is a mean. One that the network calls global may have a
-    role of its own, average_pool_global, and one that counts its padding, average_pool_all."""
-    x, out, grid = b.tensors[node.inputs[0]], node.outputs[0], b.grid_of(node.outputs[0])
-    a, (c, oh, ow) = node.attributes, b.shape(out)
-    if "average_pool" not in b.dialect.roles and (oh, ow) == (1, 1) and not any(a["pads"]) and a["kernel_shape"] == x.shape[1:]:
-        averaged(b, node, x, [1, 2])
-        return
-    counted = a.get("counted", (0, 0, 0, 0))
-    said = "all" if any(counted) else "valid"
-    special = ["average_pool_global"] * bool(a.get("whole")) + ["average_pool_all"] * any(counted)
-    role = next((name for name in special if b.has(name)), "average_pool")
-    part = b.part(role)
-    if any(a["pads"]) and said != getattr(part.row, "counts", said):
-        raise Unsupported(f"node {node.name}: an average over {said} places; dialect {b.dialect.name} divides by another count")
-    padding = counted if any(counted) else a["pads"]
-    beyond = tuple(n - m for n, m in zip(a["pads"][2:], padding[2:]))
-    last = turned(b, f"{node.name}.channels_last", x, (1, 2, 0))
-    row = {"q": x.width, "out": grid.width, "padding": padding, "beyond": beyond, **geometry(node)}
-    scales = {"s_in": float(x.grid.scale), "zin": zero_of(x), "s_y": float(grid.scale), "zp": int(grid.zero)}
-    on, pixels = grid, f"{node.name}.pixels"
-    if not takes(part, row, scales):        # one that only averages: onto another grid goes a step of its own
-        on, row = x.grid, row | {"out": x.width}
-        scales |= {"s_y": scales["s_in"], "zp": scales["zin"]}
-    made = pixels if same(on, grid) else f"{node.name}.mean"
-    b.step(node.name, role, {"q": last.name}, [(made, (oh, ow, c), on, "activation")],
-           {"x": x.grid.scale, "y": on.scale}, row, **scales)
-    if made != pixels:
-        b.rescale(f"{node.name}.rescale", made, pixels, grid, (on.scale,), int(on.zero),
-                  plays=[b.dialect.fitted("requantize", on.width, grid.width)])
-    first_from(b, node, pixels, out)
-
-
-def takes(part, row, scales):
-    """Whether an operation builds its constants from these scales under the row of `part` with these fields."""
-    try:
-        ops.load(part.op).build(fitted(part.row, row), **scales)
-    except IllFormed:
-        return False
-    return True
-
-
 def mean(b, node):
     averaged(b, node, b.tensors[node.inputs[0]], [a - 1 for a in node.attributes["axes"]])
 
@@ -108,23 +49,28 @@ def mean(b, node):
 def averaged(b, node, x, axes):
     """The mean over axes of one image: a sum, and a rescale that divides. A target with a rescale of its own for means sums the
     codes as they are, in 32 bits; it takes off all zero points at once."""
-    out, kept = node.outputs[0], [a for a in range(len(x.shape)) if a not in axes]
-    count = int(np.prod([x.shape[a] for a in axes]))
-    rest = tuple(x.shape[a] for a in kept)
-    lead, last = rest[:-1], rest[-1] if rest else 1
-    rows = moved(b, f"{node.name}.rows", [x.name], f"{node.name}.rows", (*lead, count, last),
-                 [("transpose", (*kept[:-1], *axes, *kept[-1:])), ("reshape", (*lead, count, last))])
+    out, (codes, lead, count, last) = node.outputs[0], rows(b, node, x, axes)
     units, zero, plays = np.float64(x.grid.scale), zero_of(x), b.dialect.fitted("rescale_mean", x.width)
     own = plays in b.dialect.roles
     acc, taken = (I32, zero * count) if own else (b.dialect.accumulator(x.width.bits), 0)
     total = (f"{node.name}.acc", (*lead, last), Affine(acc, units, np.int64(taken)), "accumulator")
-    b.step(node.name, "mean", {"q": rows}, [total], {"x": units}, {"q": x.width, "acc": acc}, zq=0 if own else zero)
+    b.step(node.name, "mean", {"q": codes}, [total], {"x": units}, {"q": x.width, "acc": acc}, zq=0 if own else zero)
     if own and of_image(b, node, x, axes):
         carried(b, node, b.tensors[total[0]], count, zero)
     else:
         how = ((units,), taken, "activation", [plays]) if own else ((units / count,),)
         b.rescale(f"{node.name}.rescale", total[0], f"{node.name}.mean", b.grid_of(out), *how, **{"count": count} if own else {})
     moved(b, f"{node.name}.shape", [f"{node.name}.mean"], out, b.shape(out), [("reshape", b.shape(out))])
+
+
+def rows(b, node, x, axes):
+    """What is summed over axes of one image, as rows: (tensor (lead count last), lead, count, last)."""
+    kept = [a for a in range(len(x.shape)) if a not in axes]
+    count, rest = int(np.prod([x.shape[a] for a in axes])), tuple(x.shape[a] for a in kept)
+    lead, last = rest[:-1], rest[-1] if rest else 1
+    name = moved(b, f"{node.name}.rows", [x.name], f"{node.name}.rows", (*lead, count, last),
+                 [("transpose", (*kept[:-1], *axes, *kept[-1:])), ("reshape", (*lead, count, last))])
+    return name, lead, count, last
 
 
 def of_image(b, node, x, axes):

@@ -3,18 +3,27 @@
 One function per float operation; `lowered` maps the operation's name to it. See builder.py for what they share.
 """
 from decimal import Decimal
-from inspect import signature
 
 import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed, Unsupported
+from refq.graph.activations import behind_sums
+from refq.graph.attention import known as facts_of
+from refq.graph.attention import matmul, plain_codes, softmax
 from refq.graph.builder import Builder, zero_of
-from refq.graph.images import average_pool, conv, conv_transpose, max_pool, mean
-from refq.graph.moves import concat, gather, pad, reshape, slices, transpose
+from refq.graph.calibrate import grid as covering
+from refq.graph.factors import settled
+from refq.graph.images import conv, conv_transpose, mean
+from refq.graph.language import append, gather, rotary
+from refq.graph.moves import concat, pad, reshape, slices, transpose
+from refq.graph.norms import batch_norm, group_norm, l2_norm, layernorm, rmsnorm
 from refq.graph.play import fitted
+from refq.graph.pools import average_pool, max_pool
+from refq.graph.spread import broadcast, expand, reduce_sum
 from refq.grids.affine import Affine, same
 from refq.ints import functions
+from refq.ints.width import Width
 
 
 def lower(graph, grids, recipe, dialect):
@@ -32,7 +41,8 @@ def lower(graph, grids, recipe, dialect):
     builder = Builder(graph, grids, recipe, dialect)
     for node in graph.nodes:
         try:
-            lowered[node.op](builder, node)
+            own, node = settled(builder, plain_codes(builder, node))
+            (own or lowered[node.op])(builder, node)
         except IllFormed as e:
             raise e if node.name in str(e) else IllFormed(f"node {node.name}: {e}") from None
     return builder.program()
@@ -47,27 +57,11 @@ def linear(b, node):
               plays=b.behind("linear", f"{node.name}.acc", weights[0]))
 
 
-def matmul(b, node):
-    x, w = (b.tensors[b.factor(name)] for name in node.inputs)
-    out = node.outputs[0]
-    if x.shape[:-2] != w.shape[:-2]:
-        raise Unsupported(f"node {node.name}: a product of {x.shape} with {w.shape}, whose leading axes differ")
-    acc = b.dialect.accumulator(max(x.width.bits, w.width.bits))
-    scale = np.float64(x.grid.scale) * np.float64(w.grid.scale)
-    b.step(node.name, "batch_matmul", {"x": x.name, "w": w.name},
-           [(f"{node.name}.acc", b.shape(out), Affine(acc, scale, np.int64(0)), "accumulator")],
-           {"x": x.grid.scale, "w": w.grid.scale}, {"x": x.width, "w": w.width, "acc": acc}, zx=zero_of(x), zw=zero_of(w))
-    b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out),
-              (x.grid.scale, w.grid.scale, node.attributes.get("alpha", 1.0)),
-              plays=b.behind("batch_matmul", f"{node.name}.acc", None))
-
-
 def joined(b, node, role):
-    """Two operands of one shape, each on a grid of its own; a constant one is spread over the shape of the result."""
+    """Two operands, each on a grid of its own, in the shape of the result."""
     out = node.outputs[0]
     x, y = (b.tensors[name if name in b.tensors else b.spread(node, name, out)] for name in node.inputs)
-    if x.shape != y.shape:
-        raise Unsupported(f"node {node.name}: joins {x.shape} and {y.shape}; refq adds and multiplies tensors of one shape")
+    x, y = (broadcast(b, node, tensor, b.shape(out)) for tensor in (x, y))
     grid = b.grid_of(out)
     b.step(node.name, b.dialect.fitted(role, x.width, y.width, grid.width), {"a": x.name, "b": y.name},
            [(out, b.shape(out), grid, "activation")], {"a": x.grid.scale, "b": y.grid.scale, "y": grid.scale},
@@ -97,25 +91,9 @@ def multiply(b, node):
     b.rescale(node.name, x.name, out, b.grid_of(out), (x.grid.scale, by.reshape(-1)), zero_of(x))
 
 
-def softmax(b, node):
-    """Rows whose sum the dialect's softmax cannot hold go to the one for wide codes."""
-    x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    role = b.dialect.fitted("softmax", x.width)
-    module, row = ops.load(b.part(role).op), b.part(role).row
-    if hasattr(module, "holds") and not module.holds(row, float(x.grid.scale), x.shape[-1]):
-        role = "softmax_wide"
-    if hasattr(ops.load(b.part(role).op), "result"):
-        registered(b, node, role, x, out, **known(b, role, x, b.grid_of(out), count=x.shape[-1]))
-    else:
-        onto(b, node, role, x, out, count=x.shape[-1])
-
-
 def known(b, role, x, grid, **facts):
-    """What the operation of a role builds its constants from, of what a node of one operand knows: by the names that its
-    `build` gives them."""
-    facts |= {"scale": float(x.grid.scale), "zero": zero_of(x), "s_in": float(x.grid.scale), "z_in": zero_of(x),
-              "s_out": float(grid.scale), "z_out": int(grid.zero)}
-    return {k: facts[k] for k in signature(ops.load(b.part(role).op).build).parameters if k in facts}
+    """What the operation of a role builds its constants from, of what a node of one operand knows."""
+    return facts_of(b.part(role).op, x, grid, **facts)
 
 
 def onto(b, node, role, x, out, **facts):
@@ -138,19 +116,14 @@ def registered(b, node, role, x, out, *parameters, **build):
     b.rescale(f"{node.name}.rescale", raw, out, grid, (units,), zero)
 
 
-def layernorm(b, node):
-    x, out = b.tensors[node.inputs[0]], node.outputs[0]
-    gamma = b.graph.constants[node.inputs[1]]
-    beta, eps = b.graph.constants[node.inputs[2]], node.attributes["epsilon"]
-    registered(b, node, "layernorm", x, out, gamma, beta, scale=float(x.grid.scale), zero=zero_of(x), gamma=gamma, beta=beta,
-               eps=eps)
-
-
 def gelu(b, node):
     x, out = b.tensors[node.inputs[0]], node.outputs[0]
     role = b.dialect.fitted("gelu", x.width)
     function = "gelu_tanh" if node.attributes.get("approximate") == "tanh" else "gelu"
-    if hasattr(ops.load(b.part(role).op), "result"):
+    module = ops.load(b.part(role).op)
+    if hasattr(module, "reads_accumulators"):
+        behind_sums(b, node, role, x, out)
+    elif hasattr(module, "result"):
         registered(b, node, role, x, out, **known(b, role, x, b.grid_of(out)))
     else:
         onto(b, node, role, x, out, function=function)
@@ -179,7 +152,7 @@ OWN = {"Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwi
 
 def given(b, node, role, x, grid, facts):
     """The grid on which an operation gives its codes, if it may choose `grid`; raises Unsupported where it does not take these
-    operands: then nothing else computes what the target does."""
+    operands: then nothing else computes what the target does. One that gives 8 bits at most gives them for a wider grid too."""
     part = b.part(role)
     module = ops.load(part.op)
     try:
@@ -188,6 +161,9 @@ def given(b, node, role, x, grid, facts):
         if part.op != "table":
             module.build(row, **known(b, role, x, only, **facts))
     except IllFormed as e:
+        if grid.width.bits > 8 and not b.graph.grids:
+            ends = (float(grid.decode(np.array(code))) for code in (grid.width.lo, grid.width.hi))
+            return given(b, node, role, x, covering(tuple(ends), 8, b.dialect), facts)
         raise Unsupported(f"node {node.name}: {role} of dialect {b.dialect.name} does not take it: {e}") from None
     return only
 
@@ -203,10 +179,16 @@ def unary(b, node):
     wide = [b.dialect.fitted(word, x.width) for word in words]
     role = b.dialect.suited(next((name for name in wide if b.has(name)), words[-1]), *ratios)
     only = given(b, node, role, x, grid, facts)
+    raw, fraction = f"{node.name}.raw", getattr(ops.load(b.part(role).op), "fraction", lambda row: 0)(b.part(role).row)
+    if fraction:
+        finer = Affine(Width(grid.width.bits + fraction), float(grid.scale) / 2 ** fraction, int(grid.zero) << fraction)
+        b.step(node.name, role, {"q": x.name}, [(raw, x.shape, finer, "accumulator")], {"x": x.grid.scale, "y": grid.scale},
+               {"q": x.width}, **known(b, role, x, grid, **facts))
+        b.rescale(f"{node.name}.rescale", raw, out, grid, (finer.scale,), int(finer.zero))
+        return
     if same(only, grid):
         onto(b, node, role, x, out, **facts)
         return
-    raw = f"{node.name}.raw"
     b.step(node.name, role, {"q": x.name}, [(raw, x.shape, only, "activation")], {"x": x.grid.scale, "y": only.scale},
            {"q": x.width, "out": only.width}, **known(b, role, x, only, **facts))
     b.rescale(f"{node.name}.rescale", raw, out, grid, (only.scale,), int(only.zero),
@@ -256,11 +238,23 @@ def argmax(b, node):
     b.step(node.name, "argmax", {"q": x.name}, [(out, x.shape[:-1], None, "output")], {}, {"q": x.width})
 
 
+def largest(b, node):
+    """The largest codes, on the grid of all, or their places, which are no reals."""
+    x, out, shows = b.tensors[node.inputs[0]], node.outputs[0], "codes" if node.op == "TopKValues" else "places"
+    grid = x.grid if shows == "codes" else None
+    b.step(node.name, "topk", {"q": x.name}, [(out, b.shape(out), grid, "activation" if grid else "output")], {},
+           {"q": x.width, "k": node.attributes["k"], "shows": shows})
+
+
 lowered = {
     "Linear": linear, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose,
     "AveragePool": average_pool, "MaxPool": max_pool, "Add": add, "Sub": subtract, "Mul": multiply, "Softmax": softmax,
+    "RMSNormalization": rmsnorm, "GroupNormalization": group_norm, "BatchNormalization": batch_norm, "LpNormalization": l2_norm,
     "LayerNormalization": layernorm, "Gelu": gelu, "Relu": relu, "Clip": clip, "ReduceMean": mean, "ArgMax": argmax,
+    "TopKValues": largest, "TopKPlaces": largest,
     "Requantize": requantize, "Transpose": transpose,
+    "RotaryEmbedding": rotary, "Append": append,
     "Reshape": reshape, "Slice": slices, "Gather": gather, "Concat": concat, "Pad": pad,
+    "Expand": expand, "ReduceSum": reduce_sum,
     **dict.fromkeys(("Sigmoid", "Tanh", "Exp", "Erf", "Abs", "Sqrt", "Swish", "HardSwish", "HardSigmoid", "LeakyRelu"), unary),
 }

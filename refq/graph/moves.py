@@ -2,6 +2,7 @@
 from dataclasses import replace
 
 from refq.errors import Unsupported
+from refq.grids import zero_code
 
 
 def turned(b, name, x, order):
@@ -16,7 +17,7 @@ def moved(b, name, sources, result, shape, moves):
     grid, width = tensors[0].grid, tensors[0].width         # the classes of an ArgMax lie on no grid
     widths = {"width": width, "shapes": tuple(t.shape for t in tensors), "moves": tuple(moves)}
     return b.step(name, "arrange", {f"x{i}": s for i, s in enumerate(sources)}, [(result, shape, grid, "activation")],
-                  {}, widths, zero=0 if grid is None else int(grid.zero))
+                  {}, widths, zero=zero_code(grid))
 
 
 def alone(b, node, move):

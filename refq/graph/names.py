@@ -9,7 +9,9 @@ from dataclasses import replace
 from refq.graph.graph import Graph, Node
 
 operands = {"Linear": ("x", "weight", "bias"), "Conv": ("x", "weight", "bias"),
-            "LayerNormalization": ("x", "weight", "bias"), "Mul": ("x", "factor")}
+            "LayerNormalization": ("x", "weight", "bias"), "RMSNormalization": ("x", "weight"),
+            "GroupNormalization": ("x", "weight", "bias"), "BatchNormalization": ("x", "weight", "bias"), "Mul": ("x", "factor")}
+WEIGHTED = ("Linear", "Conv", "LayerNormalization", "RMSNormalization", "GroupNormalization", "BatchNormalization")
 own_word = re.compile(r"(node_)?[A-Z][A-Za-z]*(Fusion)?([_.]\w+)?")
 
 
@@ -82,7 +84,7 @@ def named(graph, outputs):
         return result
 
     for node in graph.nodes:
-        weighted = node.op in ("Linear", "Conv", "LayerNormalization")
+        weighted = node.op in WEIGHTED
         fixed = [name for name in node.inputs if name in graph.constants]
         inherited = next((homes[name] for name in node.inputs if homes.get(name)), "")
         said = module(node.name)

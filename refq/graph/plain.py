@@ -58,7 +58,7 @@ def moved_grid(node, draft, shape):
 
 
 def drop_idle(node, draft):
-    """Identity, Dropout, casts between floats, Expand and moves that change nothing vanish."""
+    """Identity, Dropout, casts between floats and moves that change nothing vanish."""
     x = node.inputs[0] if node.inputs else ""
     shape = draft.shapes.get(x)
     if shape is None:
@@ -71,8 +71,6 @@ def drop_idle(node, draft):
             and a["stop"] == shape[a["axis"]]
             or node.op == "Pad" and len(node.inputs) == 1 and not any(a["pads"])
             or node.op == "Concat" and len(node.inputs) == 1
-            or node.op == "Expand" and draft.is_constant(node.inputs[1])
-            and np.broadcast_shapes(shape, ints(draft.constants[node.inputs[1]])) == tuple(shape)
             or node.op == "Add" and neutral(node, draft, 0)
             or node.op == "Mul" and neutral(node, draft, 1))
     if not idle:

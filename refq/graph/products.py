@@ -136,7 +136,7 @@ def attention(node, draft):
     q, k, v, mask = inputs[:4]
     heads = a.get("q_num_heads")
     groups = (a.get("kv_num_heads", heads) != heads if heads else draft.shapes[q][1] != draft.shapes[k][1])
-    choices = {"is_causal": a.get("is_causal"), "softcap": a.get("softcap"), "past keys": inputs[4],
+    choices = {"softcap": a.get("softcap"), "past keys": inputs[4],
                "grouped heads": groups, "several outputs": any(node.outputs[1:])}
     asked = [word for word, said in choices.items() if said]
     if asked:
@@ -159,9 +159,15 @@ def attention(node, draft):
         depth = draft.shapes[q][-1]
     alpha = a.get("scale") or depth ** -0.5
     logits = step("MatMul", (q, k), {"alpha": alpha, "transpose_b": True}, "logits")
-    if mask:
+    seen = np.ones((1, 1), bool)
+    if a.get("is_causal"):          # counted from the first key, whatever the number of queries
+        seen = np.tri(*(draft.shapes[name][-2] for name in node.inputs[:2]), dtype=bool)
+    if mask in draft.constants and draft.constants[mask].dtype == bool:
+        seen = seen & draft.constants[mask]
+    elif mask:
         logits = step("Add", (logits, mask), {}, "masked")
-    weights = step("Softmax", (logits,), {}, "softmax")
+    masked = () if seen.all() else (draft.constant(f"{node.outputs[0]}.seen", seen.astype(np.float64)),)
+    weights = step("Softmax", (logits, *masked), {"mask": "given"} if masked else {}, "softmax")
     y = step("MatMul", (weights, v), {}, "mixed", last=not flat)
     if flat:
         back = step("Transpose", (y,), {"perm": (0, 2, 1, 3)}, "joined")

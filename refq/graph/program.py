@@ -73,7 +73,7 @@ class Program:
 
     def encode(self, images, name=None):
         """Images (n *shape), float, as codes of the input tensor: by the exact quotient, ties as the dialect says; or, where
-        `entries` has a row, as the target quantizes them, from float32."""
+        `entries` has a row, as the target quantizes them, from float32. Tokens and positions stand for themselves."""
         name = name or self.inputs[0]
         tensor = self.tensors[name]
         images = np.asarray(images)
@@ -81,7 +81,11 @@ class Program:
             raise IllFormed(f"images of shape {images.shape}: the network takes (n, {', '.join(map(str, tensor.shape))})")
         if name in self.entries:
             return entered(images, self.entries[name], tensor.grid)
-        return tensor.grid.encode(images, self.ties) if tensor.grid is not None else images.astype(tensor.width.dtype)
+        if tensor.grid is not None:
+            return tensor.grid.encode(images, self.ties)
+        if images.size and not ((images == np.floor(images)).all() and np.abs(images).max() <= tensor.width.hi):
+            raise IllFormed(f"input {name!r} takes whole numbers (tokens, positions); the array given holds others")
+        return images.astype(tensor.width.dtype)
 
     def decode(self, codes, name=None):
         """Codes of an output tensor as float64 values; plain integers (of an ArgMax) stand for themselves."""
@@ -141,12 +145,13 @@ class Program:
         return counts.pop()
 
     def door(self, name):
-        """What an input may hold: its width; real numbers as the steps that take them say."""
+        """What an input may hold: its width; real numbers and places (of tokens, say) as the steps that take them say."""
         width = self.tensors[name].width
-        if width.dtype.kind != "f":
+        if width.dtype.kind != "f" and self.tensors[name].grid is not None:
             return width("")
         takers = [step.row.takes[operand] for step in self.steps for operand, taken in step.inputs.items() if taken == name]
-        return Operand(width, "", max(d.lo for d in takers), min(d.hi for d in takers), all(d.nan for d in takers))
+        lo, hi = max((width.lo, *(d.lo for d in takers))), min((width.hi, *(d.hi for d in takers)))
+        return Operand(width, "", lo, hi, all(d.nan for d in takers))
 
     def prove(self):
         """Raises IllFormed where a register could overflow (bounds.py); what was proven once is not proven again."""

@@ -4,12 +4,16 @@ import numpy as np
 from refq import dialects, recipes
 from refq.dialects.base import Dialect
 from refq.errors import IllFormed
-from refq.graph.calibrate import allowed, choose, graph_input, observe
+from refq.graph.calibrate import allowed, choose, graph_input, observe, owned
+from refq.graph.evaluate import strange_places
+from refq.graph.factors import exponents_of, factored, streams
 from refq.graph.filed import play
 from refq.graph.graph import Graph
 from refq.graph.groups import Groups
 from refq.graph.lower import lower
 from refq.grids.affine import Affine
+from refq.grids.channel_factors import ChannelFactors
+from refq.grids.levels import Levels
 from refq.ints.width import Width
 from refq.recipes.base import Recipe
 
@@ -44,10 +48,12 @@ def quantize(network, images=None, recipe="int8", dialect="tflite", grids=None, 
     recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     recipe.admit(dialect)
     if grids is None:
-        grids = choose(network, observe(network, admit(network, images), recipe, progress), recipe, dialect)
+        images = admit(network, images)
+        grids = choose(network, observe(network, images, recipe, progress), recipe, dialect)
+        grids = factored(network, images, grids, dialect)
     else:
         admit_grids(network, grids, recipe, dialect)
-        grids = {group: allowed(affine, dialect) for group, affine in grids.items()}
+        grids = {group: allowed(affine, dialect) for group, affine in owned(network, grids, recipe, dialect).items()}
     program = lower(network, grids, recipe, dialect)
     program.prove()
     return program
@@ -60,6 +66,10 @@ def admit_grids(network, grids, recipe, dialect):
         raise IllFormed(f"grids: none for {lacking[0]!r}, and {len(lacking) - 1} more are missing; choose them for this network")
     for group, role in groups.role.items():
         grid, bits = grids[group], recipe.bits(role)
+        if role == "probabilities" and isinstance(grid, Levels):
+            continue
+        if isinstance(grid, ChannelFactors) and group in streams(network) and exponents_of(dialect) and grid.width == Width(bits):
+            continue
         if not isinstance(grid, Affine) or grid.scale.ndim or grid.width != Width(bits):
             raise IllFormed(f"grids: {group!r} ({role}) takes an affine grid per tensor of i{bits} under recipe {recipe.name}")
         if int(grid.zero) and bits not in dialect.asymmetric:
@@ -80,4 +90,6 @@ def admit(network, images):
         raise IllFormed(f"images of shape {images.shape}; input {name!r} takes (n, {', '.join(map(str, shape))})")
     if not np.isfinite(images).all():
         raise IllFormed("the images hold NaN or infinite values; clean them first")
+    if name in network.places and (wrong := strange_places(network, name, images)):
+        raise IllFormed(wrong)
     return images.astype(np.float64)

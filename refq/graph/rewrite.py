@@ -12,8 +12,10 @@ from refq.graph.graph import Graph, Node
 from refq.grids.affine import same
 from refq.reals.windows import conv_size
 
+norms = ("RMSNormalization", "SimplifiedLayerNormalization", "GroupNormalization", "InstanceNormalization", "LpNormalization")
 same_shape = {"Gelu", "Erf", "Tanh", "Sigmoid", "Swish", "HardSwish", "HardSigmoid", "Relu", "Clip", "Softmax", "Sqrt",
-              "Exp", "LayerNormalization", "BatchNormalization", "Identity", "Neg", "Abs", "Requantize", "LeakyRelu"}
+              "Exp", "LayerNormalization", "BatchNormalization", *norms, "Identity", "Neg", "Abs", "Requantize", "LeakyRelu",
+              "RotaryEmbedding", "Append"}
 
 
 class Draft:
@@ -163,7 +165,7 @@ def rewrite(graph, *rules):
                 raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
     return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes,
-                        graph.notes, graph.labels, draft.grids))
+                        graph.notes, graph.labels, draft.grids, graph.family))
 
 
 def pruned(graph):
@@ -178,7 +180,7 @@ def pruned(graph):
     return Graph(graph.name, graph.inputs, graph.outputs, tuple(nodes),
                  {name: value for name, value in graph.constants.items() if name in alive},
                  {name: shape for name, shape in graph.shapes.items() if name in alive and name not in graph.constants},
-                 graph.notes, graph.labels, {name: grid for name, grid in graph.grids.items() if name in alive})
+                 graph.notes, graph.labels, {name: grid for name, grid in graph.grids.items() if name in alive}, graph.family)
 
 
 def settled(graph, *rules):

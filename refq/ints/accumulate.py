@@ -23,7 +23,7 @@ import numpy as np
 
 from refq.errors import IllFormed
 from refq.ints.jit import word
-from refq.ints.registers import unchanged, wrapping
+from refq.ints.registers import saturating, unchanged, wrapping
 from refq.ints.row import Row, choice
 from refq.ints.sites import unwatched
 from refq.ints.width import I32, I64, Width
@@ -109,13 +109,7 @@ def combined(differences, codes, count, rule, start, at=unwatched):
 @cache
 def holder(overflow, width):
     """What `overflow` does to a sum, for kernels: a word of one int64. To refuse is to have it proved by bounds."""
-    lo, hi = width.lo, width.hi
-
-    @word
-    def saturated(x):
-        return min(max(x, lo), hi)
-
-    return {"wrap": wrapping(width), "saturate": saturated, "refuse": unchanged}[overflow]
+    return {"wrap": wrapping, "saturate": saturating, "refuse": lambda width: unchanged}[overflow](width)
 
 
 @cache
@@ -148,3 +142,117 @@ def adder(rule):
         return total_hold(total + register) if spills else register
 
     return exact if rule.order == "exact" else ordered
+
+
+class Renamed:
+    """Sites of one sum among others: `name` for what `join` calls acc, `name_partial` and so on for the rest."""
+
+    def __init__(self, inner, name):
+        self.inner, self.name = inner, name
+
+    def own(self, site):
+        return self.name if site == "acc" else f"{self.name}_{site}"
+
+    def __call__(self, site, value, width):
+        return self.inner(self.own(site), value, width)
+
+    def clip(self, site, x, width):
+        return self.inner.clip(self.own(site), x, width)
+
+    def wrap(self, site, x, width):
+        return self.inner.wrap(self.own(site), x, width)
+
+
+def summed(values, rule, at=unwatched, name="total"):
+    """The sum of int64 `values` along axis 1, of which one place is left, joined as `rule` says: the result is the site
+    `name`. None: exactly in 64 bits, and no site."""
+    if rule is None:
+        return values.sum(axis=1, keepdims=True)
+    at = Renamed(at, name)
+    if rule.order == "exact":
+        return holds[rule.overflow](at, "acc", values.sum(axis=1, keepdims=True), rule.width)
+    return join(lambda k: values[:, k:k + 1], values.shape[1], rule, 0 * values[:, :0].sum(axis=1, keepdims=True), at)
+
+
+def total_of(at, name, values, rule, width=I64):
+    """`summed` at the site `name`: exactly, in a register of `width`, where `rule` is None."""
+    return at(name, summed(values, None), width) if rule is None else summed(values, rule, at, name)
+
+
+def within(at, name, x, width, *rules):
+    """x, saturated to `width` where one of the sums that it is made of has a rule, and so may be any; else it lies there."""
+    return x if all(rule is None for rule in rules) else at.clip(name, x, width)
+
+
+@cache
+def keeper(width, *rules):
+    """`within` for jitted kernels: a word of one int64."""
+    return unchanged if all(rule is None for rule in rules) else saturating(width)
+
+
+def divisor(values, rule, at=unwatched, least=1):
+    """`summed` for something to divide by: where a rule is given, whose register may wrap, it is the site `sum`, and at least
+    `least`."""
+    total = summed(values, rule, at, "sum")
+    return total if rule is None else np.maximum(total, least)
+
+
+def admit_sum(where, *rules, register=None):
+    """Refuse rules for sums of rows that speak of products, or whose sum is not of the width `register`, where that is given."""
+    for rule in [rule for rule in rules if rule is not None]:
+        if rule.products != "differences":
+            raise IllFormed(f"{where}: an accumulate of products of {rule.products}; a sum has no products, leave that out")
+        if register not in (None, rule.result):
+            raise IllFormed(f"{where}: codes join in {rule.result} and the register is {register}; let both be the same")
+
+
+@cache
+def summing(rule):
+    """`summed` for jitted kernels: a word of one int64 vector."""
+    if rule is not None:
+        total = adder(rule)
+
+        @word
+        def ruled(values):
+            return total(values, 0)
+        return ruled
+
+    @word
+    def exact(values):
+        total = 0
+        for k in range(values.size):
+            total += values[k]
+        return total
+    return exact
+
+
+@word
+def less(q, away):
+    return np.int64(q) - away
+
+
+@word
+def squared(q, away):
+    return (np.int64(q) - away) * (np.int64(q) - away)
+
+
+@cache
+def summing_of(rule, term):
+    """`summed` of term(code, away), a word such as `less` or `squared`, for kernels: a word of a vector of codes and an int64."""
+    if rule is None:
+        @word
+        def exact(codes, away):
+            total = 0
+            for k in range(codes.size):
+                total += term(codes[k], away)
+            return total
+        return exact
+    total = adder(rule)
+
+    @word
+    def ruled(codes, away):
+        terms = np.empty(codes.size, np.int64)
+        for k in range(codes.size):
+            terms[k] = term(codes[k], away)
+        return total(terms, 0)
+    return ruled

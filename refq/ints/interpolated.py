@@ -12,6 +12,7 @@ source   tensorflow/tflite-micro tensorflow/lite/kernels/internal/common.h, LUTP
 """
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -75,3 +76,11 @@ def entries(function, s_in, z_in, s_out, z_out, reals=np.float64):
         end = half_away(evaluated(function, [last], reals) * inverse)
     made = np.concatenate([sample - half_away((line - middle) / reals(2)), end])
     return np.clip(made, -32768, 32767).astype(np.int64)
+
+
+@cache
+def of_softmax(evaluated):
+    """E and R of softmax_table16, made in float64 or float32: exp from -10 to 0, and 1 / (1 + x) from 0 to 1."""
+    reals = REALS[evaluated]
+    return (entries(functions.exp, 10 / 65535, 32767, 2 / 65535, 0, reals),
+            entries(lambda x: 1 / (1 + Decimal(x)), 1 / 65535, -32768, 2 / 65535, 0, reals))

@@ -30,12 +30,16 @@ def gather_before(places, shape, after, axis, indices):
     return [table[place] if a == axis else place for a, place in enumerate(places)]
 
 
+def repeat_before(places, shape, after, axis, count):
+    return [place // count if a == axis else place for a, place in enumerate(places)]
+
+
 def pad_before(places, shape, after, widths):
     return [place - before for place, (before, _) in zip(places, widths)]
 
 
 befores = {"reshape": reshape_before, "transpose": transpose_before, "slice": slice_before, "gather": gather_before,
-           "pad": pad_before}
+           "repeat": repeat_before, "pad": pad_before}
 
 
 def origins(chain, shapes, final):

@@ -17,7 +17,7 @@ from math import floor, frexp, ldexp
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier
+from refq.ints import multiplier, rounding
 
 FLUSHED = (0, 0, 15)
 RANGES = {"glow": (0, 31, 31, 0, 31), "rndnu16": (-8, 31, 15, 15, 15), "sdp": (0, 31, 15, 0, 62), "fixed": (0, 0, 31, 0, 31),
@@ -74,3 +74,13 @@ def encode(scale, form, bits=8):
         if mult < 1 << width and least <= pre <= most and low <= post <= high:
             return pre, mult, post
     raise IllFormed(f"a scale of {float(scale)!r}: too large for a multiplier of form {form}; coarsen the grid of the result")
+
+
+def registers(row, ends, sizes, constants):
+    """The product that has a register of its own, between two shifts; with the half that is added for rounding."""
+    pre, mult, post = (constants[k].astype(np.int64) for k in ("pre", "mult", "post"))
+    first, half = rounding.word(row.first), (np.int64(1) << post) >> 1
+    centred = (np.asarray(end, np.int64) - int(constants["zin"]) for end in ends["acc"])
+    lo, hi = (row.middle.clip(first(end << np.maximum(-pre, 0), np.maximum(pre, 0))) for end in centred)
+    if row.product.bits < 64:
+        yield "wide", row.product, np.minimum(lo, 0) * mult, np.maximum(hi, 0) * mult + half * row.adds_half

@@ -10,6 +10,8 @@ room for the mistake it gives the right answer. Below, `name` is an operand or a
 """
 import numpy as np
 
+from refq.ints.sites import Sites
+
 
 def named(slip, text):
     slip.__name__ = slip.__qualname__ = text
@@ -160,3 +162,32 @@ def row_tile_leaks(axis, t):
         size = operands[next(iter(along(axis, operands, row)))].shape[-1]
         return {name: np.ascontiguousarray(y[..., :size]) for name, y in leaks(run, operands, row).items()}
     return named(slip, f"row_tile_leaks({axis}, {t})")
+
+
+def largest_forgotten(run, operands, row):
+    """The largest code of a softmax is not reset between rows: each takes that of all rows before it."""
+    q = operands["q"].astype(np.int64)
+    largest = q.max(axis=1, keepdims=True)
+
+    class Kept(Sites):
+        def __call__(self, name, value, width):
+            return value + largest - np.maximum.accumulate(largest, axis=0) if name == "lowered" else value
+
+    return run(operands, at=Kept())
+
+
+def place_off_by(name, d):
+    """Every place that `name` says is d further on, as far as there are any."""
+    def slip(run, operands, row):
+        declared = row.takes[name]
+        return run({**operands, name: np.clip(operands[name] + d, declared.lo, declared.hi).astype(operands[name].dtype)})
+    return named(slip, f"{name}_off_by({d})")
+
+
+def counted_from_the_start(name):
+    """The places along the last axis are 0, 1, 2 ..., whatever `name` says."""
+    def slip(run, operands, row):
+        places = operands[name]
+        start = np.arange(places.shape[-1]) % (row.takes[name].hi + 1)
+        return run({**operands, name: np.ascontiguousarray(np.broadcast_to(start, places.shape), places.dtype)})
+    return named(slip, f"{name}_counted_from_the_start")

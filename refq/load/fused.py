@@ -59,6 +59,14 @@ def skip_layer_norm(node):
     return [*nodes, Node(node.name, "LayerNormalization", (total, gamma, beta)[:3 if beta else 2], (out,), attributes)]
 
 
+def skip_rms_norm(node):
+    """As skip_layer_norm, without a mean and a beta."""
+    only(node, (4, 4, ("epsilon",)))
+    x, skip, gamma, *bias = node.inputs
+    nodes = skip_layer_norm(Node(node.name, node.op, (x, skip, gamma, "", *bias), node.outputs, node.attributes))
+    return [*nodes[:-1], Node(node.name, "RMSNormalization", nodes[-1].inputs[:2], nodes[-1].outputs, nodes[-1].attributes)]
+
+
 def attention(node):
     """q, k and v from one product with joined weights, then Attention."""
     only(node, (3, 1, ("num_heads", "scale")))
@@ -81,7 +89,8 @@ def several_heads(node):
 
 
 table = {"Gelu": gelu, "BiasGelu": bias_gelu, "FastGelu": fast_gelu, "QuickGelu": quick_gelu, "FusedMatMul": matmul,
-         "SkipLayerNormalization": skip_layer_norm, "Attention": attention, "MultiHeadAttention": several_heads}
+         "SkipLayerNormalization": skip_layer_norm, "SkipSimplifiedLayerNormalization": skip_rms_norm,
+         "Attention": attention, "MultiHeadAttention": several_heads}
 """The operation of com.microsoft to the function that takes it apart."""
 
 

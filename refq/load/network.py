@@ -3,13 +3,14 @@ from pathlib import Path
 
 from refq.errors import IllFormed
 
+INDEX = ".safetensors.index.json"
 ENDINGS = (".onnx", ".tflite", ".safetensors")
-"""What the names of files with networks end in."""
+"""What the names of files with networks end in, and the index of one in several files."""
 
 
 def load(path):
-    """The canonical graph of the network in `path` (.onnx, .tflite, .safetensors, or a folder that holds one of them); one
-    that comes quantized has grids.
+    """The canonical graph of the network in `path` (.onnx, .tflite, .safetensors, the .safetensors.index.json of several, or a
+    folder that holds one of them); one that comes quantized has grids.
 
     Raises IllFormed for a file that does not exist or has another ending; Corrupt for a damaged one; Unsupported with
     every operation that refq does not know.
@@ -29,7 +30,7 @@ def load(path):
         from refq.graph.canonical import canonical
         from refq.load import onnx
         return canonical(onnx.load(path))
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or path.name.endswith(INDEX):
         from refq.load import safetensors
         return safetensors.load(path)
     if path.suffix == ".tflite":
@@ -40,7 +41,9 @@ def load(path):
 
 
 def inside(folder):
-    """The one model in a folder."""
+    """The one model in a folder; a network in several files is their index."""
+    if len(indices := sorted(folder.glob(f"*{INDEX}"))) == 1:
+        return indices[0]
     found = sorted(p for ending in ENDINGS for p in folder.glob(f"*{ending}"))
     if len(found) != 1:
         raise IllFormed(f"{folder}: holds {len(found)} networks ({', '.join(ENDINGS)}); name one")

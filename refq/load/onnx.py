@@ -230,13 +230,15 @@ def refuse_loose_ends(path, nodes, known, outputs):
 
 
 def refuse_not_finite(path, nodes, constants):
-    """Weights and scales must be finite; a single infinite number may be meant (the bound of a Clip, a mask)."""
+    """Weights and scales must be finite; a single infinite number (the bound of a Clip) and zeros with minus infinities (a
+    mask of logits) may be meant."""
     scales = {name for node in nodes if node.op in quantized.operations for name in node.inputs[1:]}
     for name, values in constants.items():
         if values.dtype != np.float64:
             continue
         word = "NaN" if np.isnan(values).any() else "an infinite value" if np.isinf(values).any() else None
-        if word == "NaN" or (word and values.size > 1):
+        mask = ((values == 0) | (values == -np.inf)).all()
+        if word == "NaN" or (word and values.size > 1 and not mask):
             raise IllFormed(f"{path}: tensor {name} holds {word}: " + (
                 "a scale is finite and greater than 0." if name in scales else "the weights must be finite."))
 

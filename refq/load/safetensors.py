@@ -1,7 +1,8 @@
 """safetensors files to float graphs: the tensors by name, the architecture by which names they are.
 
-`config.json` beside the file gives what shapes do not say. Source: the safetensors format, huggingface/safetensors
-README.
+`config.json` beside the file gives what shapes do not say. A network in several files comes with an index,
+model.safetensors.index.json, whose weight_map says which file holds which tensor. Source: the safetensors format,
+huggingface/safetensors README; Hugging Face's "Sharded checkpoints".
 """
 import importlib
 import json
@@ -15,17 +16,21 @@ import safetensors
 from refq import networks
 from refq.errors import Corrupt, IllFormed, Unsupported
 
+INDEX = ".safetensors.index.json"
+"""What the name of an index ends in."""
+COUNTERS = ("num_batches_tracked", "relative_position_index", "position_ids")
+"""Integers that files hold beside weights, and that no result depends on."""
 formats = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def load(path):
-    """The canonical graph of the network whose tensors the file holds.
+    """The canonical graph of the network whose tensors the file holds, or the files that an index names.
 
     Raises IllFormed for a missing file and for missing, unexpected, misshapen, NaN or infinite tensors; Corrupt for a
-    damaged file or config.json; Unsupported for tensors of another architecture or of integers.
+    damaged file, index or config.json; Unsupported for tensors of another architecture or of integers.
     """
     path = Path(path)
-    tensors = {name: numbers(path, name, entry) for name, entry in entries(path)}
+    tensors = sharded(path) if path.name.endswith(INDEX) else read(path)
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             word = "NaN" if np.isnan(values).any() else "an infinite value"
@@ -35,11 +40,36 @@ def load(path):
     for architecture in architectures:
         if architecture.recognizes(tensors):
             graph = architecture.build(tensors, configuration(path.parent / "config.json"), str(path))
-            return replace(graph, name=path.stem)
+            return replace(graph, name=path.name.removesuffix(INDEX) if path.name.endswith(INDEX) else path.stem)
     known = ", ".join(a.__name__.rpartition(".")[2] for a in architectures)
     some = ", ".join(sorted(tensors)[:4])
     raise Unsupported(f"{path} holds {len(tensors)} tensors ({some} ...) of no architecture that refq builds from "
                       f"names alone ({known}): give the network as ONNX.")
+
+
+def read(path):
+    """Tensor name to float64 array, of one file."""
+    return {name: numbers(path, name, entry) for name, entry in entries(path)
+            if entry["dtype"] in formats or not name.endswith(COUNTERS)}
+
+
+def sharded(path):
+    """The same of all files that the index `path` names: each tensor from the file that it is said to lie in."""
+    placed = configuration(path, "export the network anew").get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(file, str) for file in placed.values()):
+        raise Corrupt(f"{path} has no weight_map from tensors to files; export the network anew.")
+    tensors = {}
+    for file in sorted(set(placed.values())):
+        if Path(file).name != file:
+            raise Corrupt(f"{path} names the file {file!r}, which leads out of its folder; the files lie beside the index.")
+        if not (path.parent / file).exists():
+            raise IllFormed(f"{path} names the file {file}, which is not there; put it beside the index.")
+        held = read(path.parent / file)
+        mine = [name for name, at in placed.items() if at == file]
+        if lacking := [name for name in mine if name not in held]:
+            raise Corrupt(f"{path} says that {file} holds {lacking[0]}, and it does not; fetch both anew.")
+        tensors |= {name: held[name] for name in mine}
+    return tensors
 
 
 def entries(path):
@@ -71,15 +101,14 @@ def numbers(path, name, entry):
     return values.astype(np.float64)
 
 
-def configuration(path):
-    """The parsed config.json, {} where there is none."""
+def configuration(path, otherwise="take it away and the shapes decide"):
+    """The parsed config.json, {} where there is none; `otherwise`: what can be done beside mending it."""
     try:
         config = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise Corrupt(f"{path} cannot be read as JSON ({error}); mend it, or take it away and the shapes "
-                      f"decide.") from None
+        raise Corrupt(f"{path} cannot be read as JSON ({error}); mend it, or {otherwise}.") from None
     if not isinstance(config, dict):
-        raise Corrupt(f"{path} holds no JSON object; mend it, or take it away and the shapes decide.")
+        raise Corrupt(f"{path} holds no JSON object; mend it, or {otherwise}.")
     return config

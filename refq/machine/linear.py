@@ -13,6 +13,7 @@ import numpy as np
 from refq.errors import IllFormed
 from refq.ints.accumulate import Accumulate, adder, holder
 from refq.ints.jit import jit
+from refq.ints.spans import factor, spanned, times
 from refq.machine.dot import dot_int8, dot_wide, row_sums
 
 
@@ -32,6 +33,49 @@ def weighted(row, w, bias, zx, zw):
     bias is one of zeros."""
     m = len(w)
     return {"w": w, "bias": np.zeros(m, np.int64) if bias is None else bias, "zx": zx, "zw": np.broadcast_to(zw, m)}
+
+
+def weighted_registers(row, ends, sizes, constants):
+    """What the accumulator of matmul and conv2d reaches (refq.ints.spans): constant weights (m ...), so the sums of the
+    smallest and of the largest products, and the bias."""
+    w, bias = constants["w"], constants["bias"].astype(np.int64)
+    w, zw = w.reshape(len(w), -1).astype(np.int64), constants["zw"].astype(np.int64)[:, None]
+    sums = products(factor(ends["x"], int(constants["zx"])), w - zw)
+    least, most = codes_too(row, sums, products(factor(ends["x"], 0), w))
+    if bias.size and max(int(bias.max()), -int(bias.min())) >= 1 << 62:     # its sum with another may leave 64 bits
+        bias = bias.astype(object)
+    for register, width in accumulators(row):
+        yield register, width, np.minimum(least, least + bias), np.maximum(most, most + bias)
+
+
+def products(x, w):
+    """The ends of sums of products of an interval with 0 in it and weights (m k)."""
+    (lo, hi), up, down = x, np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+    return up * lo + down * hi, up * hi + down * lo
+
+
+def codes_too(row, sums, codes):
+    """The ends of sums of differences; of a rule that joins the codes themselves, and what they lack afterwards, those of any sum
+    of both: what has been lost on the way is not made up for."""
+    if rule_of(row).products == "differences":
+        return sums
+    lack = sums[0] - codes[1], sums[1] - codes[0]
+    return spanned([sums, codes, (codes[0] + lack[0], codes[1] + lack[1])])
+
+
+def paired_registers(row, ends, sizes, constants):
+    """What the accumulator of two activations reaches: k times the extreme products."""
+    one = codes_too(row, times(*(factor(ends[name], int(constants[f"z{name}"])) for name in ("x", "w"))),
+                    times(*(factor(ends[name], 0) for name in ("x", "w"))))
+    for register, width in accumulators(row):
+        yield register, width, sizes["k"] * one[0], sizes["k"] * one[1]
+
+
+def accumulators(row):
+    """The widths that a sum has to fit: that of the result, and of a register that is emptied into it."""
+    yield "acc", row.acc
+    if row.accumulate is not None and row.accumulate.width != row.acc:
+        yield "partial", row.accumulate.width
 
 
 def rule_of(row):

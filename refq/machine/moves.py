@@ -44,13 +44,17 @@ def gather_shape(shape, axis, indices):
     return replaced(shape, axis, len(indices)) if fits else None
 
 
+def repeat_shape(shape, axis, count):
+    return replaced(shape, axis, shape[axis] * count) if 0 <= axis < len(shape) and count >= 1 else None
+
+
 def pad_shape(shape, widths):
     fits = len(widths) == len(shape) and all(len(pair) == 2 and min(pair) >= 0 for pair in widths)
     return tuple(before + size + after for size, (before, after) in zip(shape, widths)) if fits else None
 
 
 shapes_of = {"reshape": reshape_shape, "transpose": transpose_shape, "slice": slice_shape, "gather": gather_shape,
-             "pad": pad_shape}
+             "repeat": repeat_shape, "pad": pad_shape}
 
 
 def split(moves):
@@ -87,4 +91,5 @@ views = {"reshape": lambda x, zero, sizes: x.reshape(len(x), *sizes),
          "transpose": lambda x, zero, axes: x.transpose(0, *(a + 1 for a in axes)),
          "slice": lambda x, zero, axis, start, stop, step: x[(slice(None),) * (axis + 1) + (slice(start, stop, step),)],
          "gather": lambda x, zero, axis, indices: x.take(np.array(indices, np.intp), axis + 1),
+         "repeat": lambda x, zero, axis, count: x.repeat(count, axis + 1),
          "pad": pad_view}

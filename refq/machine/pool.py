@@ -1,8 +1,14 @@
 """The inside of pools: where their windows lie, which places of a window are in the image, and sums and maxima over them."""
+from functools import cache
+
 import numpy as np
 
 from refq.errors import IllFormed
+from refq.ints import spans
+from refq.ints.accumulate import keeper, summed, summing, within
 from refq.ints.jit import jit
+from refq.ints.spans import factor
+from refq.ints.width import I32
 from refq.machine.window import places
 
 FIELDS = (("kernel", 2, 1), ("stride", 2, 1), ("padding", 4, 0), ("dilation", 2, 1), ("beyond", 2, 0))
@@ -62,6 +68,28 @@ def seen(row, x):
         yield i, j, codes, inside
 
 
+def window_totals(at, row, q, taken):
+    """(sums, counts) of spec: (n oh ow c) what the places of each window in the image add up to, each less `taken`, in a register
+    of 32 bits, exactly or as the row joins them (a place outside the image is one of 0); (oh ow) how many there are."""
+    valid, total, terms = np.int64(0), np.int64(0), []
+    for _i, _j, codes, inside in seen(row, q):
+        term, valid = np.where(inside[..., None], codes - taken, 0), valid + inside
+        if row.accumulate is None:
+            total = at("partial", total + term, I32)
+        terms.append(term)
+    if row.accumulate is not None:
+        joined = summed(np.stack(terms, axis=1), row.accumulate, at, "sum")[:, 0]
+        total = within(at, "sum_held", joined, I32, row.accumulate)
+    return at("acc", total, I32), valid
+
+
+def registers(row, ends, sizes, constants):
+    """What the sum of a window reaches (refq.ints.spans); `zin` is taken off every code where the row says so."""
+    name, taken = "acc" if row.accumulate is None else "sum", row.zero_point == "taken"
+    codes = factor(ends["q"], int(constants["zin"]) if taken else 0)
+    return spans.summed(row.accumulate, name, I32, row.kernel[0] * row.kernel[1], codes)
+
+
 def padded_places(row, h, w):
     """(oh ow): how many places of each window lie in the image or its padding."""
     ys, xs = lines(row, 0, h), lines(row, 1, w)
@@ -84,6 +112,33 @@ def window_sums(image, y, x, kh, kw, dy, dx, total):
                     for c in range(total.shape[0]):
                         total[c] += np.int64(place[c])
     return count
+
+
+@cache
+def joined_sums(rule):
+    """`window_sums` of codes less a zero point, joined as `rule` says, in a register of 32 bits at last: another argument `zero`
+    behind the others. None: exactly; then nothing is taken off."""
+    if rule is None:
+        @jit(nogil=True)
+        def exact(image, y, x, kh, kw, dy, dx, total, zero):
+            return window_sums(image, y, x, kh, kw, dy, dx, total)
+        return exact
+    sum_of, held = summing(rule), keeper(I32, rule)
+
+    @jit(nogil=True)
+    def ruled(image, y, x, kh, kw, dy, dx, total, zero):
+        terms, count = np.empty(kh * kw, np.int64), 0
+        for c in range(total.shape[0]):
+            count = 0
+            for i in range(kh):
+                for j in range(kw):
+                    b, a = y + i * dy, x + j * dx
+                    inside = 0 <= b < image.shape[0] and 0 <= a < image.shape[1]
+                    terms[i * kw + j] = np.int64(image[b, a, c]) - zero if inside else 0
+                    count += inside
+            total[c] = held(sum_of(terms))
+        return count
+    return ruled
 
 
 @jit(nogil=True)

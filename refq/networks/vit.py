@@ -1,20 +1,21 @@
-"""vit: vision transformers (ViT, DeiT without distillation) from named tensors, as timm and Hugging Face store them.
+"""vit: vision transformers (ViT, DeiT, distilled or not) from named tensors, as timm and Hugging Face store them.
 
     patches -> Linear (as a convolution) -> class token, positions -> blocks -> norm -> class token or mean -> head
     block: x + proj(attention(norm1(x))), then x + fc2(gelu(fc1(norm2(x))))
 
-Left out by some and taken as it comes: the class token (then the tokens are averaged), biases of qkv, a norm before the
-blocks, layer scale (folded into proj and fc2), a norm after the mean. The steps keep the names of the tensors. Source:
+Left out by some and taken as it comes: the class token (then the tokens are averaged), a distillation token behind it and a
+head of its own (then the result is the mean of two heads), biases of qkv, a norm before the blocks, layer scale (folded into
+proj and fc2), a norm after the mean. The steps keep the names of the tensors. Source:
 Dosovitskiy et al. 2021; timm vision_transformer.py; transformers modeling_vit.py.
 """
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refq.errors import IllFormed, Unsupported
-from refq.graph.assemble import Builder
+from refq.graph.assemble import Builder, labels, listed, setting
 from refq.graph.graph import Graph
 from refq.graph.rewrite import rewrite
 
@@ -44,10 +45,13 @@ class Naming:
     fc_norm: str
     head: str
     eps: float
+    dist: str = ""
+    head2: str = ""
 
 
 timm = Naming("cls_token", "pos_embed", "patch_embed.proj", "blocks.{}.", "norm1", ("attn.qkv",), "attn.proj", "norm2",
-              "mlp.fc1", "mlp.fc2", "ls1.gamma", "ls2.gamma", "norm_pre", "norm", "fc_norm", "head", 1e-6)
+              "mlp.fc1", "mlp.fc2", "ls1.gamma", "ls2.gamma", "norm_pre", "norm", "fc_norm", "head", 1e-6,
+              "dist_token", "head_dist")
 
 
 def hugging_face(root):
@@ -55,17 +59,22 @@ def hugging_face(root):
     return Naming(f"{root}.embeddings.cls_token", f"{root}.embeddings.position_embeddings",
                   f"{root}.embeddings.patch_embeddings.projection", f"{root}.encoder.layer.{{}}.", "layernorm_before",
                   parts, "attention.output.dense", "layernorm_after", "intermediate.dense", "output.dense", "", "", "",
-                  f"{root}.layernorm", "", "classifier", 1e-12)
+                  f"{root}.layernorm", "", "classifier", 1e-12, f"{root}.embeddings.distillation_token")
 
 
 def hugging_face_5(root):
     """The names that transformers 5 uses in memory; what it saves has the older ones."""
     old, parts = hugging_face(root), ("attention.q_proj", "attention.k_proj", "attention.v_proj")
-    return Naming(old.cls, old.pos, old.patch, f"{root}.layers.{{}}.", "layernorm_before", parts, "attention.o_proj",
-                  "layernorm_after", "mlp.fc1", "mlp.fc2", "", "", "", old.norm, "", "classifier", 1e-12)
+    return replace(old, block=f"{root}.layers.{{}}.", qkv=parts, proj="attention.o_proj", fc1="mlp.fc1", fc2="mlp.fc2")
 
 
-namings = (timm, hugging_face("vit"), hugging_face("deit"), hugging_face_5("vit"), hugging_face_5("deit"))
+def taught(naming):
+    """The names of a network with a head for each of its two tokens."""
+    return replace(naming, head="cls_classifier", head2="distillation_classifier")
+
+
+plain = hugging_face("vit"), hugging_face("deit"), hugging_face_5("vit"), hugging_face_5("deit")
+namings = (timm, *plain, taught(plain[1]), taught(plain[3]))
 
 
 def blocks(names, naming):
@@ -89,7 +98,9 @@ def recognizes(names):
 def expected(naming, names):
     """The names of all tensors that the network needs, its optional parts as far as any tensor of them is there."""
     wanted = {naming.pos, *(f"{part}.{end}" for part in (naming.patch, naming.head) for end in ("weight", "bias"))}
-    wanted |= {naming.cls} & set(names)
+    wanted |= {naming.cls, naming.dist} & set(names)
+    if {f"{naming.head2}.weight", f"{naming.head2}.bias"} & set(names):
+        wanted |= {naming.dist, f"{naming.head2}.weight", f"{naming.head2}.bias"}
     if f"{naming.norm_pre}.weight" in names:
         wanted -= {f"{naming.patch}.bias"} - set(names)         # CLIP's networks have none
     for part in (naming.norm, naming.norm_pre, naming.fc_norm):
@@ -107,20 +118,6 @@ def expected(naming, names):
         wanted |= {f"{block}{part}.{end}" for part in naming.qkv for end in ends}
         wanted |= {block + scale for scale in scaled}
     return wanted
-
-
-def listed(names):
-    names = sorted(names)
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def setting(config, *keys):
-    """The first of these keys that the configuration or its nested parts hold, or None."""
-    for part in (config, config.get("model_args") or {}, config.get("pretrained_cfg") or {}):
-        for key in keys:
-            if part.get(key) is not None:
-                return part[key]
-    return None
 
 
 @dataclass(frozen=True)
@@ -145,13 +142,13 @@ def heads_of(builder, config, width):
     return heads
 
 
-def image_of(builder, config, positions, patch, has_cls):
+def image_of(builder, config, positions, patch, special):
     """(rows, columns) of patches and whether the class token has a position."""
     size = setting(config, "image_size", "img_size", "input_size")
     size = list(size)[-2:] if isinstance(size, (list, tuple)) else [size, size] if size else None
     if size is None:
         side = math.isqrt(positions)
-        if side * side not in (positions, positions - has_cls):
+        if side * side not in (positions, positions - special):
             raise IllFormed(f"{builder.name}: {positions} positions are no square of patches; give "
                             f"image_size in config.json.")
         size = [side * patch[0], side * patch[1]]
@@ -160,15 +157,15 @@ def image_of(builder, config, positions, patch, has_cls):
     if not all(isinstance(n, int) and n > 0 for n in size):
         raise IllFormed(f"{builder.name}: the image size {size} in config.json is not two positive integers.")
     grid = (size[0] // patch[0], size[1] // patch[1])
-    if grid[0] * grid[1] not in (positions, positions - has_cls):
+    if grid[0] * grid[1] not in (positions, positions - special):
         raise IllFormed(f"{builder.name}: images of {size[0]}x{size[1]} give {grid[0] * grid[1]} patches, "
-                        f"the positions are for {positions - has_cls}; mend image_size in config.json.")
+                        f"the positions are for {positions - special}; mend image_size in config.json.")
     return grid, size
 
 
 def block(builder, x, naming, number, d, approximate):
     """One encoder block on tokens (1 n width)."""
-    start, depth = naming.block.format(number), d.width // d.heads
+    start = naming.block.format(number)
     attn = start + naming.proj.rpartition(".")[0].removesuffix(".output")
     y = builder.norm(x, start + naming.norm1, d.width, d.eps)
     if len(naming.qkv) == 1:
@@ -177,15 +174,7 @@ def block(builder, x, naming, number, d, approximate):
                  for word, at in zip("qkv", range(0, 3 * d.width, d.width))]
     else:
         parts = [builder.linear(y, start + part, d.width, d.width) for part in naming.qkv]
-    rows = {}
-    for part, word, perm in zip(parts, "qkv", ((0, 2, 1, 3), (0, 2, 1, 3), (0, 2, 3, 1))):
-        split = builder.add("Reshape", f"{attn}.{word}.heads", (part,), shape=(1, d.tokens, d.heads, depth))
-        rows[word] = builder.add("Transpose", f"{attn}.{word}.rows", (split,), perm=perm)
-    logits = builder.add("MatMul", f"{attn}.logits", (rows["q"], rows["k"]), transpose_b=True, alpha=depth ** -0.5)
-    weights = builder.add("Softmax", f"{attn}.softmax", (logits,))
-    mixed = builder.add("MatMul", f"{attn}.mixed", (weights, rows["v"]), transpose_b=True, alpha=1.0)
-    turned = builder.add("Transpose", f"{attn}.mixed.tokens", (mixed,), perm=(0, 2, 1, 3))
-    y = builder.add("Reshape", f"{attn}.joined", (turned,), shape=(1, d.tokens, d.width))
+    y = builder.attention(attn, *parts, (1, d.tokens, d.width), d.heads)
     y = builder.linear(y, start + naming.proj, d.width, d.width, layer_scale(builder, start, naming.scale1, d.width))
     x = builder.add("Add", f"{start}add1", (x, y))
     y = builder.norm(x, start + naming.norm2, d.width, d.eps)
@@ -219,36 +208,41 @@ def build(tensors, config, name):
     if missing or extra:
         both = {"missing": missing, "unexpected": extra}
         said = "; ".join(f"tensors are {word}: {listed(names)}" for word, names in both.items() if names)
-        raise IllFormed(f"{name} is not a whole ViT or DeiT (distilled and windowed ones are not supported): {said}.")
+        raise IllFormed(f"{name} is not a whole ViT or DeiT (windowed ones with other names are not supported): {said}.")
     builder = Builder(tensors, name)
     kernel, positions = tensors[f"{naming.patch}.weight"], tensors[naming.pos]
     if kernel.ndim != 4 or positions.ndim != 3:
         raise IllFormed(f"{name}: {naming.patch}.weight is {kernel.shape} and {naming.pos} is {positions.shape}, "
                         f"they must have four and three axes.")
-    (width, channels, *patch), has_cls, count = kernel.shape, naming.cls in tensors, positions.shape[1]
+    (width, channels, *patch), special, count = kernel.shape, special_of(naming, tensors), positions.shape[1]
     builder.take(naming.pos, 1, count, width)
     heads = heads_of(builder, config, width)
-    grid, size = image_of(builder, config, count, patch, has_cls)
+    grid, size = image_of(builder, config, count, patch, len(special))
     patches = grid[0] * grid[1]
     eps = setting(config, "layer_norm_eps", "norm_eps")
     if eps is None:
         builder.note(f"The epsilon of the norms is not written in the file: {naming.eps:g}, as its project has "
                      f"it.")
-    d = Dimensions(width, heads, patches + has_cls, naming.eps if eps is None else float(eps))
-    x = tokens(builder, naming, d, grid, has_cls and count == patches)
+    d = Dimensions(width, heads, patches + len(special), naming.eps if eps is None else float(eps))
+    x = tokens(builder, naming, d, grid, special, special and count == patches)
     if f"{naming.norm_pre}.weight" in tensors:
         x = builder.norm(x, naming.norm_pre, width, d.eps)
     approximate = activation(builder, config)
     for number in range(max(blocks(tensors, naming)) + 1):
         x = block(builder, x, naming, number, d, approximate)
-    output = head(builder, x, naming, d, has_cls, config)
+    output = head(builder, x, naming, d, len(special), config)
     names, classes = labels(config), len(tensors[f"{naming.head}.weight"])
     graph = Graph(name, {"images": (1, channels, *size)}, (output,), tuple(builder.nodes), builder.constants,
                   notes=tuple(builder.notes), labels=names if len(names) == classes else ())
     return rewrite(graph)
 
 
-def tokens(builder, naming, d, grid, positions_first):
+def special_of(naming, names):
+    """The names of the tokens that stand before those of the patches."""
+    return [name for name in (naming.cls, naming.dist) if name and name in names]
+
+
+def tokens(builder, naming, d, grid, special, positions_first):
     """Patches as tokens, with class token and positions, in the order of the two that the number of positions tells."""
     part, kernel = naming.patch, builder.tensors[f"{naming.patch}.weight"]
     bias = builder.take(f"{part}.bias", d.width) if f"{part}.bias" in builder.tensors else np.zeros(d.width)
@@ -260,31 +254,34 @@ def tokens(builder, naming, d, grid, positions_first):
     positions = builder.constant(naming.pos, builder.tensors[naming.pos])
     if positions_first:
         x = builder.add("Add", "positions", (x, positions))
-    if naming.cls in builder.tensors:
-        cls = builder.constant(naming.cls, builder.take(naming.cls, 1, 1, d.width))
-        x = builder.add("Concat", "tokens", (cls, x), axis=1)
+    if special:
+        first = [builder.constant(name, builder.take(name, 1, 1, d.width)) for name in special]
+        x = builder.add("Concat", "tokens", (*first, x), axis=1)
     return x if positions_first else builder.add("Add", "positions", (x, positions))
 
 
-def head(builder, x, naming, d, has_cls, config):
+def head(builder, x, naming, d, special, config):
     if f"{naming.norm}.weight" in builder.tensors:
         x = builder.norm(x, naming.norm, d.width, d.eps)
-    averaged = not has_cls or f"{naming.fc_norm}.weight" in builder.tensors or setting(config, "global_pool") == "avg"
-    first = has_cls if averaged else 0
+    averaged = not special or f"{naming.fc_norm}.weight" in builder.tensors or setting(config, "global_pool") == "avg"
+    heads = 2 if f"{naming.head2}.weight" in builder.tensors else 1
+    first = special if averaged else 0
     if first or not averaged:
-        stop = d.tokens if averaged else 1
-        x = builder.add("Slice", "head.tokens", (x,), axis=1, start=int(first), stop=stop, step=1)
+        stop = d.tokens if averaged else heads
+        x = builder.add("Slice", "head.tokens", (x,), axis=1, start=first, stop=stop, step=1)
     x = (builder.add("ReduceMean", "head.mean", (x,), axes=(1,), keepdims=0) if averaged
-         else builder.add("Reshape", "head.token", (x,), shape=(1, d.width)))
+         else builder.add("Reshape", "head.token", (x,), shape=(1, heads * d.width)))
     if f"{naming.fc_norm}.weight" in builder.tensors:
         x = builder.norm(x, naming.fc_norm, d.width, d.eps)
+    if heads == 2:
+        return two_heads(builder, x, naming, d.width)
     return builder.linear(x, naming.head, len(builder.tensors[f"{naming.head}.weight"]), d.width)
 
 
-def labels(config):
-    """The names of the classes in order, or () where they are only numbers."""
-    named = config.get("id2label") or {}
-    if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))):
-        return tuple(map(str, config.get("label_names") or ()))
-    names = tuple(str(named[str(i)]) for i in range(len(named)))
-    return () if names == tuple(f"LABEL_{i}" for i in range(len(names))) else names
+def two_heads(builder, x, naming, width):
+    """The mean of what the heads say of the class token and the distillation token, which stand side by side (1 2*width)."""
+    classes = len(builder.tensors[f"{naming.head}.weight"])
+    weights, biases = ([builder.take(f"{part}.{end}", *shape) for part in (naming.head, naming.head2)]
+                       for end, shape in (("weight", (classes, width)), ("bias", (classes,))))
+    weight = builder.constant(f"{naming.head}.weight", np.concatenate(weights, 1) / 2)
+    return builder.add("Linear", naming.head, (x, weight, builder.constant(f"{naming.head}.bias", sum(biases) / 2)))

@@ -26,7 +26,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding
+from refq.ints import multiplier, rounding, spans
 from refq.ints.jit import jit
 from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
@@ -85,6 +85,9 @@ def build(row, sa, za, sb, zb, so, zo):
         scales = sa / (2 ** row.left * so), sb / (2 ** row.left * so), 1.0
     (ma, na), (mb, nb), (mo, no) = (multiplier.pair(s, row.multiplier) for s in scales)
     return {"za": za, "zb": zb, "ma": ma, "sa": na, "mb": mb, "sb": nb, "mo": mo, "so": no, "zo": zo}
+
+
+registers = spans.joined
 
 
 def alone(row):

@@ -20,7 +20,7 @@ from math import frexp, ldexp
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import rounding, scales
+from refq.ints import rounding, scales, spans
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -71,6 +71,9 @@ def build(row, sa, za, sb, zb, so, zo):
     shift = row.bits - 1 - exponent
     ka, kb = (int(np.rint(ldexp(r, shift))) for r in ratios)
     return {"za": za, "zb": zb, "ka": ka, "kb": kb, "shift": shift, "zo": zo}
+
+
+registers = spans.weighted
 
 
 def spec(a, b, za, zb, ka, kb, shift, zo, row, at=unwatched):

@@ -1,4 +1,4 @@
-"""arrange: moves codes and changes none: reshape, transpose, slice, gather, pad, concat.
+"""arrange: moves codes and changes none: reshape, transpose, slice, gather, repeat, pad, concat.
 
     y = moves(x0, x1, ...)
 
@@ -8,13 +8,14 @@ A move is a tuple; shapes and axes are those of one image, the batch axis is not
     ("transpose", (axes...))              axis j of the result is axis axes[j]
     ("slice", axis, start, stop, step)    start, start + step, ... before stop; 0 <= start, step >= 1
     ("gather", axis, (indices...))        places along an axis, each 0 or more, in any order and as often as wanted
+    ("repeat", axis, count)               each place along an axis so many times in a row
     ("pad", ((before, after), ...))       places around, for every axis; they read the operand `zero`
 
 units    y counts what x0 counts: all operands lie on one grid
 R1       every code of y is a code of an operand, or `zero` where a pad put it
 R2       moves act one after the other, and in each image alike
 error    exact
-source   ONNX Reshape, Transpose, Slice, Gather, Pad, Concat
+source   ONNX Reshape, Transpose, Slice, Gather, Expand, Pad, Concat
 """
 from dataclasses import dataclass, replace
 from functools import cache
@@ -98,7 +99,6 @@ def spec(*operands, row, at=unwatched):
 @cache
 def kernel(row):
     (joined, chain), several = split(row.moves), len(row.shapes)
-
     def arrange(*operands):
         *operands, y = operands
         x = np.concatenate(operands[:several], joined + 1) if several > 1 else operands[0]

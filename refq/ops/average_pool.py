@@ -5,7 +5,7 @@
 
 units    q counts s_in, y counts s_y; mult[n] / 2**shift[n] is s_in / (s_y * n), and its place in the arrays is n - 1; without a
          multiplier, or with a reciprocal of n alone, both scales are one; images are (n h w c)
-R1       places outside the image add nothing
+R1       the sum is exact, or joined as the row says (then it saturates to 32 bits); places outside the image add nothing to it
 R2       the zero point is taken off every code, and joins again behind the rounding; or codes are averaged as they are
 R3       n is the number of places in the image, or of those in the image and its padding
 R4       rounded once, ties as the row says
@@ -22,6 +22,7 @@ import numpy as np
 
 from refq.errors import IllFormed
 from refq.ints import reciprocal, rounding, scales
+from refq.ints.accumulate import Accumulate, admit_sum
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -29,7 +30,7 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, negated, not_cleared, transposed
 from refq.ints.width import I8, I32, I64, Width, at_most
 from refq.ints.window_slips import padding_swapped, strides_swapped
-from refq.machine.pool import admit_pool, inside_padding, one_for_each, padded_places, seen, window_of, window_sums
+from refq.machine import pool
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,12 @@ class Row(Base):
     padding: tuple = decided((0, 0, 0, 0))
     dilation: tuple = decided((1, 1))
     beyond: tuple = decided((0, 0))
+    accumulate: Accumulate | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        admit_pool(self, "average_pool")
+        admit_sum("average_pool", self.accumulate)
+        pool.admit_pool(self, "average_pool")
         at_most(16, "average_pool", self.q, self.out)
 
     @property
@@ -64,7 +67,7 @@ class Row(Base):
         return {"y": self.out("n oh ow c")}
 
     def sizes(self, found):
-        return one_for_each(self, found, "average_pool")
+        return pool.one_for_each(self, found, "average_pool")
 
 
 def build(row, s_in, zin, s_y, zp):
@@ -80,12 +83,8 @@ def build(row, s_in, zin, s_y, zp):
 
 
 def spec(q, zin, zp, mult=None, shift=None, *, row, at=unwatched):
-    taken, total, valid = zin if row.zero_point == "taken" else 0, np.int64(0), np.int64(0)
-    for _i, _j, codes, inside in seen(row, q.astype(np.int64)):
-        total = at("partial", total + np.where(inside[..., None], codes - taken, 0), I32)             # R1 R2
-        valid = valid + inside
-    n = (valid if row.counts == "valid" else padded_places(row, *q.shape[1:3]))[:, :, None]           # R3
-    acc = at("acc", total, I32)
+    acc, valid = pool.window_totals(at, row, q.astype(np.int64), zin if row.zero_point == "taken" else 0)     # R1 R2
+    n = (valid if row.counts == "valid" else pool.padded_places(row, *q.shape[1:3]))[:, :, None]           # R3
     if mult is None:
         scaled = at.divide("scaled", row.ties, acc, n, I32)                                           # R4
     else:
@@ -98,6 +97,7 @@ def spec(q, zin, zp, mult=None, shift=None, *, row, at=unwatched):
 def kernel(row):
     divide, shifted = rounding.divide(row.ties), rounding.word(row.ties)
     taken, every, lo, hi = row.zero_point == "taken", row.counts == "all", row.out.lo, row.out.hi
+    sums, late, padded = pool.joined_sums(row.accumulate), taken and row.accumulate is None, pool.inside_padding
     geometry = (*row.kernel, *row.stride, *row.dilation, *row.padding)
 
     @jit(nogil=True)
@@ -106,12 +106,10 @@ def kernel(row):
         total = np.empty(q.shape[3], np.int64)
         for image, oy, ox in np.ndindex(y.shape[:3]):
             b, a = oy * sy - top, ox * sx - left
-            valid = window_sums(q[image], b, a, kh, kw, dy, dx, total)                                # R1
-            n = valid
-            if every:
-                n = inside_padding(b, a, kh, kw, dy, dx, q.shape[1] + bottom, q.shape[2] + right)     # R3
+            valid = sums(q[image], b, a, kh, kw, dy, dx, total, zin if taken else 0)                  # R1 R2
+            n = padded(b, a, kh, kw, dy, dx, q.shape[1] + bottom, q.shape[2] + right) if every else valid     # R3
             for c in range(q.shape[3]):
-                acc = total[c] - valid * zin if taken else total[c]                                   # R2
+                acc = total[c] - valid * zin if late else total[c]                                    # R2
                 if mult.size:
                     scaled = shifted(acc * mult[n - 1], np.int64(shift[n - 1]))                       # R4
                 else:
@@ -129,18 +127,19 @@ def kernel(row):
 
 def real(q, row):
     """The mean of real images (n h w c) under each window, over the places that count; those outside the image are 0."""
-    parts = [(np.where(inside[..., None], codes, 0.0), inside) for _i, _j, codes, inside in seen(row, q)]
+    parts = [(np.where(inside[..., None], codes, 0.0), inside) for _i, _j, codes, inside in pool.seen(row, q)]
     valid = np.sum([inside for _, inside in parts], axis=0)
-    n = valid if row.counts == "valid" else padded_places(row, *q.shape[1:3])
+    n = valid if row.counts == "valid" else pool.padded_places(row, *q.shape[1:3])
     return np.sum([codes for codes, _ in parts], axis=0) / n[..., None]
 
 
 def reach(operands, row, result, index):
     """What one element of the result is made of: (operands, row, index there): its window alone."""
-    part, fields = window_of(operands["q"], row, index)
+    part, fields = pool.window_of(operands["q"], row, index)
     return {**operands, "q": part}, replace(row, **fields), (0, 0, 0, 0)
 
 
+registers = pool.registers
 slips = (dropped("zin"), negated("zin"), dropped("zp"), padding_swapped, strides_swapped, transposed("q"), transposed("y"),
          channels_shifted("y", 1), not_cleared("y", 1))
 
@@ -153,6 +152,8 @@ def r2_an_image_of_one_code_stays_it(q, zin, zp, *pair, row):
 
 
 def r5_keeps_order(q, zin, zp, *pair, row):
-    """A code that grows makes no result smaller."""
+    """A code that grows makes no result smaller, where sums are exact."""
+    if row.accumulate is not None:
+        return True
     grown = np.minimum(q.astype(np.int64) + 1, row.q.hi)
     return spec(grown, zin, zp, *pair, row=row) >= spec(q, zin, zp, *pair, row=row)

@@ -30,7 +30,7 @@ from refq.ints.slips import (
     transposed,
 )
 from refq.ints.width import I8, I32, Width
-from refq.machine.linear import admit, linear, rule_of
+from refq.machine.linear import admit, linear, paired_registers, rule_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Row(Base):
 def build(row, zx, zw):
     """The constants of a step: the zero points of the two sides."""
     return {"zx": zx, "zw": zw}
+
+
+registers = paired_registers
 
 
 def spec(x, w, zx, zw, row, at=unwatched):

@@ -25,7 +25,7 @@ from refq.ints.row import decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import bias_dropped, channels_shifted, dropped, negated, not_cleared, transposed
 from refq.ints.width import I8, I32, I64, Width
-from refq.machine.linear import admit, rule_of, weighted
+from refq.machine.linear import admit, rule_of, weighted, weighted_registers
 from refq.machine.window import admit_geometry, conv, placed, places
 
 
@@ -61,7 +61,7 @@ class Row(Base):
         return placed(self, found)
 
 
-build = weighted
+build, registers = weighted, weighted_registers
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):

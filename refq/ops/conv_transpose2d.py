@@ -27,7 +27,7 @@ from refq.ints.sites import unwatched
 from refq.ints.slips import bias_dropped, channels_shifted, dropped, negated, not_cleared, transposed
 from refq.ints.width import I8, I32, I64, Width
 from refq.ints.window_slips import padding_swapped
-from refq.machine.linear import admit, rule_of, weighted
+from refq.machine.linear import admit, rule_of, weighted, weighted_registers
 from refq.machine.spread import admit_spread, spread, thrown
 from refq.machine.window import conv
 
@@ -64,7 +64,7 @@ class Row(Base):
         return thrown(self, found, "conv_transpose2d")
 
 
-build = weighted
+build, registers = weighted, weighted_registers
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):

@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding
+from refq.ints import multiplier, rounding, spans
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -68,6 +68,13 @@ def build(row, s_in, z_in, s_out, z_out):
     if eo > 0 or not -31 <= min(eo, er) <= er <= 31:
         raise IllFormed(f"hard_swish: codes of {s_in!r} to {s_out!r}; an input of up to 128 units of the result is defined")
     return {"zq": z_in, "mo": mo, "down": -eo, "mr": mr, "er": er, "zo": z_out}
+
+
+def registers(row, ends, sizes, constants):
+    x = [end << 7 for end in spans.factor(ends["q"], int(constants["zq"]))]
+    yield "p_wide", I32, *spans.times(x, (0, int(constants["mo"])))
+    yield "v_wide", I32, *spans.times((I16.lo, I16.hi), (0, int(constants["mr"])))
+    yield "y_fine_wide", I32, *spans.times((0, I16.hi), (I16.lo, I16.hi))
 
 
 def spec(q, zq, mo, down, mr, er, zo, row, at=unwatched):

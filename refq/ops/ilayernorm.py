@@ -4,10 +4,11 @@
     F = floor((2**31 - 1) / root(sum of d*d))
 
 units    q counts any scale, y of channel c counts |gamma| * sqrt(C) / 2**(30 - down), C the number of channels
-R1       the mean is rounded, half to even by the authors; it takes the zero point off as well
-R2       the sum of squares is exact, not divided by C; nothing is added to it
+R1       the mean is rounded, half to even by the authors, of a sum that is exact, or joined as `accumulate` says: then the mean
+         saturates at q's ends; it takes the zero point off as well
+R2       the sum of squares is exact, or joined as `squares` says, and then at least 0; not divided by C, nothing is added to it
 R3       the root is the row's, and at least 1
-R4       one division a row, floored; the product is halved and floored: -2**30 <= u < 2**30
+R4       one division a row, floored; the product is halved and floored: -2**30 <= u < 2**30, saturated if sums are joined
 R5       u is lowered half up where beta needs the room; down = 32 leaves nothing of it: the channel is constant
 R6       beta joins, counted in units of y
 R7       the sign of gamma comes last, so that scales stay positive
@@ -22,7 +23,8 @@ from functools import cache
 
 import numpy as np
 
-from refq.ints import roots, rounding
+from refq.ints import roots, rounding, spans
+from refq.ints.accumulate import Accumulate, admit_sum, keeper, less, squared, summing_of, total_of, within
 from refq.ints.fold import CONSTANT, MOST, channels
 from refq.ints.jit import jit
 from refq.ints.operand import never_empty
@@ -30,9 +32,9 @@ from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, row_tail_lost, row_tile_leaks
-from refq.ints.width import I8, I32, I64, Width, at_most
+from refq.ints.width import I8, I32, Width, at_most
 
-ONE = I32.hi
+ONE, SQUARES = I32.hi, Width(61, False)
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,13 @@ class Row(Base):
     root: str = choice("newton10", *roots.names)
     mean: str = choice("half_even", *rounding.names)
     q: Width = decided(I8)
+    accumulate: Accumulate | None = None
+    squares: Accumulate | None = None
 
     def __post_init__(self):
         super().__post_init__()
         at_most(16, "ilayernorm", self.q)
+        admit_sum("ilayernorm", self.accumulate, self.squares)
 
     @property
     def rounds(self):
@@ -72,15 +77,18 @@ def result(row, scale, gamma, beta):
     return np.array(channels(gamma, beta)[3])
 
 
+registers = spans.moments
+
+
 def spec(q, beta, sign, down, row, at=unwatched):
-    q = q.astype(np.int64)
-    c = q.shape[1]
-    mean = at.divide("mean", row.mean, at("total", q.sum(axis=1, keepdims=True), I64), c, row.q)   # R1
-    d = at("d", q - mean, Width(row.q.bits + 1))
-    squares = at("squares", (d * d).sum(axis=1, keepdims=True), I64)                               # R2
+    q, rules = q.astype(np.int64), (row.accumulate, row.squares)
+    mean = at.divide("mean", row.mean, total_of(at, "total", q, row.accumulate), q.shape[1], row.q)     # R1
+    d = at("d", q - within(at, "mean_held", mean, row.q, row.accumulate), Width(row.q.bits + 1))        # R1
+    squares = total_of(at, "squares", d * d, row.squares)                                          # R2
+    squares = within(at, "squares_held", squares, SQUARES, row.squares)                            # R2
     root = at("root", np.maximum(roots.word(row.root)(squares), 1), I32)                           # R3
     factor = at.divide("factor", "floor", ONE, root, I32)                                          # R4
-    u = at.shift("u", "floor", d * factor, 1, I32)                                                 # R4
+    u = within(at, "u_held", at.shift("u", "floor", d * factor, 1, I32), Width(31), *rules)        # R4
     u = at.shift("lowered", "half_up", u, down.astype(np.int64), I32)                              # R5
     return at("y", sign.astype(np.int64) * at("joined", u + beta, I32), I32)                       # R6 R7
 
@@ -88,21 +96,18 @@ def spec(q, beta, sign, down, row, at=unwatched):
 @cache
 def kernel(row):
     mean_of, root_of, half_up = rounding.divide(row.mean), roots.word(row.root), rounding.word("half_up")
+    sum_of, squares_of = summing_of(row.accumulate, less), summing_of(row.squares, squared)
+    held = keeper(row.q, row.accumulate)
+    narrow, squares_held = keeper(Width(31), row.accumulate, row.squares), keeper(SQUARES, row.squares)
 
     @jit(nogil=True, error_model="numpy")
     def ilayernorm(q, beta, sign, down, y):
         channels = q.shape[1]
         for r in range(q.shape[0]):
-            total, squares = 0, 0
+            mean = held(mean_of(sum_of(q[r], 0), channels))                                        # R1
+            factor = ONE // max(root_of(squares_held(squares_of(q[r], mean))), 1)                  # R2 R3 R4
             for c in range(channels):
-                total += q[r, c]
-            mean = mean_of(total, channels)                                                        # R1
-            for c in range(channels):
-                d = q[r, c] - mean
-                squares += d * d                                                                   # R2
-            factor = ONE // max(root_of(squares), 1)                                               # R3 R4
-            for c in range(channels):
-                u = half_up(((q[r, c] - mean) * factor) >> 1, np.int64(down[c]))                   # R4 R5
+                u = half_up(narrow(((q[r, c] - mean) * factor) >> 1), np.int64(down[c]))           # R4 R5
                 y[r, c] = np.int64(sign[c]) * (u + beta[c])                                        # R6 R7
 
     return ilayernorm
@@ -124,7 +129,7 @@ def r1_free_of_the_zero_point(q, beta, sign, down, row):
     q = q.astype(np.int64)
     moved = q + ((row.q.hi - q.max(axis=1, keepdims=True)) & -2)
     turned = (q.sum(axis=1, keepdims=True) < 0) != (moved.sum(axis=1, keepdims=True) < 0)
-    return (spec(moved, beta, sign, down, row) == spec(q, beta, sign, down, row)) | turned
+    return (spec(moved, beta, sign, down, row) == spec(q, beta, sign, down, row)) | turned | (row.accumulate is not None)
 
 
 def r4_near_the_real_value(q, beta, sign, down, row):
@@ -132,7 +137,8 @@ def r4_near_the_real_value(q, beta, sign, down, row):
     c = q.shape[1]
     deviation = q.std(axis=1, keepdims=True, dtype=np.float64)
     rest = deviation * np.sqrt(c) - 1
-    known = (rest > 0) & ((row.root == "exact") | (deviation ** 2 * c > 34597)) & row.mean.startswith("half")
+    exact = row.accumulate is row.squares is None
+    known = (rest > 0) & exact & ((row.root == "exact") | (deviation ** 2 * c > 34597)) & row.mean.startswith("half")
     rest, variance, unit = np.where(known, rest, 1), np.where(known, deviation, 1) ** 2, np.sqrt(c) / 2**30
     z = real(q, 1, 0)
     error = np.abs(spec(q, *(np.full(c, v) for v in (0, 1, 0)), row) * unit - z)

@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding, scales
+from refq.ints import multiplier, rounding, scales, spans
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -71,6 +71,9 @@ def build(row, alpha, s_in, z_in, s_out, z_out):
         raise IllFormed(f"leaky_relu: alpha is {alpha!r}; a factor of at least 0 is allowed")
     (mp, sp), (mn, sn) = (pair(float(scales.ratio(row.ratio, f, s_out)), row.multiplier) for f in ((s_in,), (s_in, alpha)))
     return {"zq": z_in, "mp": mp, "sp": sp, "mn": mn, "sn": sn, "zo": z_out}
+
+
+registers = spans.leaky
 
 
 def spec(q, zq, mp, sp, mn, sn, zo, row, at=unwatched):

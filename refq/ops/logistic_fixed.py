@@ -74,6 +74,10 @@ def build(row, s_in, z_in, s_out, z_out):
     return {"zq": z_in, "mult": mult, "left": left, "radius": floor(15 * 2.0 ** (31 - INTEGER - left))}
 
 
+def registers(row, ends, sizes, constants):
+    yield "wide", I64, I32.lo * int(constants["mult"]), I32.hi * int(constants["mult"])
+
+
 def spec(q, zq, mult, left, radius, row, at=unwatched):
     function, down = FUNCTIONS[row.function]
     x = at("x", q.astype(np.int64) - zq, Width(row.q.bits + 1))                                    # R1

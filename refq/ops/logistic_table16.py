@@ -86,6 +86,10 @@ def build(row, s_in, z_in, s_out, z_out):
     return {"mult": int(mult), "right": right}
 
 
+def registers(row, ends, sizes, constants):
+    yield "wide", I32, *(end * int(constants["mult"]) for end in ends["q"])
+
+
 def spec(q, mult, right, row, at=unwatched):
     b, table = INDEXED[row.function], entries()
     x = at.shift("x", "half_up", at("wide", q.astype(np.int64) * mult, I32), right, I32)           # R1

@@ -32,7 +32,7 @@ from refq.ints.slips import (
     transposed,
 )
 from refq.ints.width import I8, I32, I64, Width
-from refq.machine.linear import admit, linear, rule_of, weighted
+from refq.machine.linear import admit, linear, rule_of, weighted, weighted_registers
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Row(Base):
         return {"acc": self.acc("n m")}
 
 
-build = weighted
+build, registers = weighted, weighted_registers
 
 
 def spec(x, w, bias, zx, zw, row, at=unwatched):

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding, scales
+from refq.ints import multiplier, rounding, scales, spans
 from refq.ints.jit import jit
 from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
@@ -64,6 +64,9 @@ def build(row, sa, za, sb, zb, so, zo):
     """The constants of a step from the real scales `sa`, `sb`, `so` (float64) and the zero points."""
     mult, shift = multiplier.pair(float(scales.ratio(row.ratio, (sa, sb), so)), row.multiplier)
     return {"za": za, "zb": zb, "mult": mult, "shift": shift, "zo": zo}
+
+
+registers = spans.multiplied
 
 
 def spec(a, b, za, zb, mult, shift, zo, row, at=unwatched):

@@ -5,7 +5,8 @@
 units    integers; `word` is sum, product, max, min, any (or), all (and)
 R1       r is walked from its first place to its last, one register for each result
 R2       no places give 0, 1 and, of one bit, 0 and 1 for sum, product, any and all; max and min of none are refused
-R3       what the register does not hold wraps, saturates, or is refused, after every step; only sums and products leave it
+R3       what the register does not hold wraps, saturates, or is refused, after every step; only sums and products leave it;
+         a sum whose row has an `accumulate` is joined as that says, and what it refuses a kernel is not given
 error    exact while the register is not left
 source   TOSA 1.0 REDUCE_SUM, REDUCE_PRODUCT, REDUCE_MAX, REDUCE_MIN, REDUCE_ANY, REDUCE_ALL; ONNX ReduceSum, ReduceMax, ...
 """
@@ -16,7 +17,8 @@ import numpy as np
 
 from refq.errors import IllFormed
 from refq.ints import elementwise as words
-from refq.ints.accumulate import holder, holds
+from refq.ints import spans
+from refq.ints.accumulate import Accumulate, admit_sum, holder, holds, summed
 from refq.ints.jit import jit
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
@@ -24,6 +26,7 @@ from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, not_cleared, tail_lost, transposed
 from refq.ints.width import I32, Width, at_most
+from refq.machine.sums import along_axis
 
 STEPS = {"sum": ("add", 0), "product": ("mul", 1), "any": ("or", 0), "all": ("and", -1), "max": ("max", None),
          "min": ("min", None)}
@@ -36,12 +39,16 @@ class Row(Base):
     overflow: str = choice("wrap", "saturate", "refuse")
     q: Width = decided(I32)
     y: Width = decided(I32)
+    accumulate: Accumulate | None = None
 
     def __post_init__(self):
         super().__post_init__()
         if self.word not in STEPS:
             raise IllFormed(f"reduce: a word {self.word!r}; there are {', '.join(STEPS)}")
         at_most(48, "reduce", self.q, self.y)
+        admit_sum("reduce", self.accumulate, register=self.y)
+        if self.accumulate is not None and self.word != "sum":
+            raise IllFormed(f"reduce: an accumulate for the word {self.word}; only sums are joined in other ways")
         if self.word not in ("sum", "product") and self.y != self.q:
             raise IllFormed(f"reduce: a {self.word} of {self.q} in {self.y}; both are of one width")
         if self.word == "product" and sum(w.bits - w.signed for w in (self.q, self.y)) > 62:
@@ -63,7 +70,14 @@ def build(row):
     return {}
 
 
+def registers(row, ends, sizes, constants):
+    """Of a sum whose row has an `accumulate`; others wrap, saturate or refuse while they run, as the row says."""
+    return () if row.accumulate is None else spans.summed(row.accumulate, "total", row.y, sizes["r"], ends["q"])
+
+
 def spec(q, row, at=unwatched):
+    if row.accumulate is not None:
+        return summed(q.astype(np.int64), row.accumulate, at, "total")[:, 0]                       # R3
     (name, start), hold = STEPS[row.word], holds[row.overflow]
     join, q = words.word(name, row.y, "floor"), q.astype(np.int64)
     first = q[:, 0] if start is None else np.full((len(q), q.shape[2]), row.y.wrap(start))     # R2
@@ -75,6 +89,9 @@ def spec(q, row, at=unwatched):
 
 @cache
 def kernel(row):
+    if row.accumulate is not None:
+        total = along_axis(row.accumulate)
+        return lambda q, y: total(q, 0, y)                                                         # R3
     (name, start), hold = STEPS[row.word], holder(row.overflow, row.y)
     join, lo, hi = words.word(name, row.y, "floor"), row.y.lo, row.y.hi
     begin, neutral = int(start is None), row.y.wrap(start or 0)
@@ -122,4 +139,4 @@ def r1_channels_do_not_meet(q, row):
 
 
 def r3_a_wrapping_register_has_no_order(q, row):
-    return True if row.overflow != "wrap" else spec(q[:, ::-1], row) == spec(q, row)
+    return True if row.overflow != "wrap" or row.accumulate is not None else spec(q[:, ::-1], row) == spec(q, row)

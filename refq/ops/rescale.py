@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding, scales
+from refq.ints import multiplier, rounding, scales, spans
 from refq.ints.jit import jit
 from refq.ints.registers import saturating, wrapping
 from refq.ints.row import Row as Base
@@ -26,6 +26,8 @@ from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, halved, last_tile_lost, negated
 from refq.ints.width import I8, I32, I64, Width
+
+registers = spans.rescaled
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ def kernel(row):
     def rescale(acc, zin, mult, shift, zp, y):
         for n in range(acc.shape[0]):
             for c in range(acc.shape[1]):
-                centred = np.int64(acc[n, c]) - zin                                               # R1
-                s = np.int64(shift[c])
+                centred, s = np.int64(acc[n, c]) - zin, np.int64(shift[c])                        # R1
                 if inside:
                     value = ties(centred * mult[c] + (zp << s), s)                                # R2 R3 R4
                 else:

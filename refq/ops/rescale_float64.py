@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding, scales
+from refq.ints import multiplier, rounding, scales, spans
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -58,6 +58,11 @@ def build(row, factors, unit, zin, zp, count=1):
     mean of `count` summands."""
     pairs = [multiplier.pair(s, row.multiplier) for s in np.atleast_1d(scales.ratio(row.ratio, factors, unit, count))]
     return {"zin": zin, "mult": [m for m, _ in pairs], "shift": [s for _, s in pairs], "zp": zp}
+
+
+def registers(row, ends, sizes, constants):
+    if row.product == "exact":
+        yield "wide", I64, *(end * constants["mult"] for end in spans.factor(ends["acc"], int(constants["zin"])))
 
 
 def spec(acc, zin, mult, shift, zp, row, at=unwatched):

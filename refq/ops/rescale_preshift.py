@@ -80,6 +80,9 @@ def allows(row, real):
     return row.form not in ("fixed", "fixed24") or all(preshift.encode(r, row.form, row.out.bits)[1] >= 8 for r in real)
 
 
+registers = preshift.registers
+
+
 def spec(acc, zin, pre, mult, post, zp, row, at=unwatched):
     pre, mult, post = (a.astype(np.int64) for a in (pre, mult, post))
     raised = (acc.astype(np.int64) - zin) << np.maximum(-pre, 0)                                  # R1

@@ -23,7 +23,7 @@ from functools import cache
 
 import numpy as np
 
-from refq.ints.exponential import FINEST, exponential, falling_exp, quotient, shift_exp, unit, whole
+from refq.ints.exponential import FINEST, exponential, falling_exp, pair_registers, quotient, shift_exp, unit, whole
 from refq.ints.jit import jit, word
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
@@ -50,6 +50,8 @@ class Row(Base):
     def rounds(self):
         return "floor"
 
+    overflow = "saturate"       # R4: no field, since it is always so
+
     @property
     def takes(self):
         return {"q": self.q("n [c]"), "zp": self.q(), "x0": I32("", FINEST, -1)}
@@ -75,6 +77,9 @@ def fitting(scale):
 def result(row, scale):
     """The scale of y."""
     return scale * 2.0 ** (1 - row.bits)
+
+
+registers = pair_registers
 
 
 def spec(q, zp, x0, row, at=unwatched):

@@ -7,7 +7,8 @@ units    q counts s, and d << left times mult is Q5.26; e is Q0.31; S is Q12.19;
 R1       the largest code of the row is taken off, so a zero point plays no part
 R2       a code below `least` takes no part: its exp would be below e**-31
 R3       the left shift keeps the low 32 bits; the high half of the product is rounded half up
-R4       exp as refq.ints.fixedpoint has it; rounded to 19 bits behind the point, ties as the row says, and summed
+R4       exp as refq.ints.fixedpoint has it; rounded to 19 bits behind the point, ties as the row says, and summed; or joined as
+         the row says, at least what the largest code may add alone, and in 31 bits, where the sum saturates
 R5       S without its leading zeros, less its first bit, is a of 1 / (1 + a): one reciprocal a row, three of Newton's steps
 R6       its product with e is rounded half up, and then once more, ties as the row says
 R7       from the lowest code on, clipped: a share of 1 gives the largest code
@@ -22,18 +23,18 @@ from math import floor
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import fixedpoint, multiplier, rounding
+from refq.ints import fixedpoint, multiplier, rounding, shares
+from refq.ints.accumulate import Accumulate, admit_sum, divisor, keeper, summing, within
 from refq.ints.bits import clz32
 from refq.ints.jit import jit
-from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I32, I64, Width
 
-INTEGER, LONGEST = 5, 4095
-"""Bits in front of the point of exp's argument; the longest row whose sum has 31 bits."""
+INTEGER, LONGEST, ONE = 5, 4095, (1 << 19) - 1
+"""Bits in front of the point of exp's argument; the longest row whose sum has 31 bits; the least that the largest code adds."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ class Row(Base):
     most: int = choice(31, 30, acts="build")
     q: Width = decided(I8)
     out: Width = I8
+    accumulate: Accumulate | None = None
 
     def __post_init__(self):
         super().__post_init__()
+        admit_sum("softmax_gemmlowp", self.accumulate)
         if self.q.bits > 8 or self.out.bits not in (8, 16):
             raise IllFormed(f"softmax_gemmlowp: {self.q} to {self.out}; codes of up to 8 bits give results of 8 or 16")
 
@@ -57,9 +60,7 @@ class Row(Base):
         return {"y": self.out("n c")}
 
     def sizes(self, found):
-        if found["c"] > LONGEST:
-            raise IllFormed(f"softmax_gemmlowp: rows of {found['c']} codes; their sum fits 32 bits up to {LONGEST}")
-        return never_empty("c", found, "softmax_gemmlowp")
+        return shares.short(found, LONGEST, "softmax_gemmlowp")
 
 
 def build(row, scale, zero):
@@ -71,9 +72,7 @@ def build(row, scale, zero):
     return {"mult": mult, "left": 31 - shift, "least": -floor(31 * 2.0 ** (31 - INTEGER - 31 + shift))}
 
 
-def holds(row, scale, count):
-    """Does the sum of a row of `count` codes fit its register?"""
-    return count <= LONGEST
+holds, registers, real = shares.held_to(LONGEST), shares.up_to(I32, ONE + 1), shares.real
 
 
 def result(row, scale):
@@ -86,6 +85,11 @@ def zero(row):
     return row.out.lo
 
 
+def bound(row, scale, count):
+    """The largest error of y: of a share of 1, in a row whose exponentials add up to 1 (S is no less)."""
+    return 1.5 * 2.0 ** -row.out.bits + 2.0 ** -19 + count * 2.0 ** -20
+
+
 def spec(q, mult, left, least, row, at=unwatched):
     q = q.astype(np.int64)
     d = at("d", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))                           # R1
@@ -93,7 +97,8 @@ def spec(q, mult, left, least, row, at=unwatched):
     t = at.shift("t", "half_up", at("wide", lifted * mult, I64), 31, I32)                          # R3
     e = at("e", fixedpoint.exp_neg(np.minimum(t, 0), INTEGER), I32)                                # R4
     near = at.shift("near", row.ties, e, 12, Width(21))                                                  # R4
-    total = at("total", np.where(d >= least, near, 0).sum(axis=1, keepdims=True), I32)             # R2 R4
+    total = divisor(np.where(d >= least, near, 0), row.accumulate, at, ONE)                        # R2 R4
+    total = at("total", within(at, "sum_held", total, I32, row.accumulate), I32)                   # R4
     zeros = at("zeros", clz32(total), I8)                                              # R5
     factor = at("factor", fixedpoint.reciprocal((total << zeros) - (1 << 31)), I32)                # R5
     share = at.shift("share", "half_up", at("product", factor * e, I64), 31, I32)                  # R6
@@ -105,6 +110,7 @@ def spec(q, mult, left, least, row, at=unwatched):
 def kernel(row):
     ties, lo, hi, bits, codes = rounding.word(row.ties), row.out.lo, row.out.hi, row.out.bits, 1 << row.q.bits
     high, exp_neg, reciprocal = fixedpoint.high, fixedpoint.exp_neg, fixedpoint.reciprocal
+    sum_of, held = summing(row.accumulate), keeper(I32, row.accumulate)
 
     @jit(nogil=True)
     def softmax_gemmlowp(q, mult, left, least, y):
@@ -114,10 +120,12 @@ def kernel(row):
             lifted = (((-d << left) & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000                       # R3
             e[d] = exp_neg(min(high(lifted, mult), 0), INTEGER)                                    # R3 R4
             near[d] = ties(e[d], 12) if -d >= least else 0                                         # R2 R4
+        parts = np.empty(q.shape[1], np.int64)
         for r in range(q.shape[0]):
-            largest, total = np.int64(q[r].max()), 0                                               # R1
+            largest = np.int64(q[r].max())                                                         # R1
             for c in range(q.shape[1]):
-                total += near[largest - q[r, c]]                                                   # R4
+                parts[c] = near[largest - q[r, c]]                                                 # R4
+            total = held(max(sum_of(parts), ONE))                                                  # R4
             zeros = clz32(total)                                                       # R5
             factor, down = reciprocal((total << zeros) - 2147483648), 43 - zeros - bits            # R5
             for c in range(q.shape[1]):
@@ -126,12 +134,6 @@ def kernel(row):
                 y[r, c] = min(max(value, lo), hi) if -d >= least else lo                           # R2 R7
 
     return softmax_gemmlowp
-
-
-def real(q, s):
-    """softmax of the real row: q (n c) codes of scale s; float64."""
-    e = np.exp((q - q.max(axis=1, keepdims=True)) * s)
-    return e / e.sum(axis=1, keepdims=True)
 
 
 def all_take_part(run, operands, row):
@@ -144,10 +146,15 @@ slips = (all_take_part, channels_shifted("q", 1), row_tail_lost("c", 4), row_til
 
 def r1_zero_point_plays_no_part(q, mult, left, least, row):
     """Adding a constant to a whole row changes nothing."""
-    q = q.astype(np.int64)
-    return spec(q + row.q.hi - q.max(axis=1, keepdims=True), mult, left, least, row) == spec(q, mult, left, least, row)
+    return spec(shares.at_the_top(q, row), mult, left, least, row) == spec(q, mult, left, least, row)
 
 
 def r2_far_codes_have_no_share(q, mult, left, least, row):
     q = q.astype(np.int64)
     return (q - q.max(axis=1, keepdims=True) >= least) | (spec(q, mult, left, least, row) == row.out.lo)
+
+
+def r6_keeps_order(q, mult, left, least, row):
+    """Larger codes never have smaller shares, where no argument of exp leaves its register."""
+    wraps = max(least, row.q.lo - row.q.hi) << left < I32.lo
+    return wraps | shares.rising(q, spec(q, mult, left, least, row))

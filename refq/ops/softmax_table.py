@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import functions, libm, rounding
+from refq.ints import functions, libm, rounding, shares
 from refq.ints.floats import nearest, plus, product
 from refq.ints.interpolated import single
 from refq.ints.jit import jit
@@ -150,5 +150,10 @@ slips = (dropped("zp"), negated("zp"), table_reversed, channels_shifted("q", 1),
 
 def r1_zero_point_plays_no_part(q, t, unit, zp, row):
     """Adding a constant to a whole row changes nothing."""
-    q = q.astype(np.int64)
-    return spec(q + row.q.hi - q.max(axis=1, keepdims=True), t, unit, zp, row) == spec(q, t, unit, zp, row)
+    return spec(shares.at_the_top(q, row), t, unit, zp, row) == spec(q, t, unit, zp, row)
+
+
+def r4_keeps_order(q, t, unit, zp, row):
+    """Larger exponentials never have smaller shares, where what leaves the width is clipped."""
+    e = t[q.max(axis=1, keepdims=True).astype(np.int64) - q]
+    return (row.store == "wrap") | shares.rising(e, spec(q, t, unit, zp, row))

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import functions, interpolated
+from refq.ints import functions, interpolated, spans
 from refq.ints.jit import jit
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
@@ -52,10 +52,18 @@ class Row(Base):
         return {}
 
 
+def fraction(row):
+    """The bits of fraction that y has beside codes of s_out."""
+    return 7 if row.reading == "raised" else 0
+
+
 def build(row, function, s_in, z_in, s_out, z_out):
     """The table of `function`, a name in refq.ints.functions or a callable of a Decimal, from the real scales (float64)."""
     f = functions.named(function) if isinstance(function, str) else function
     return {"t": interpolated.entries(f, s_in, z_in, s_out, z_out, interpolated.REALS[row.evaluated]).tolist()}
+
+
+registers = spans.interpolated
 
 
 def spec(q, t, row, at=unwatched):

@@ -10,7 +10,8 @@ import math
 import numpy as np
 
 from refq.ints.jit import jit
-from refq.reals.windows import average_pool, conv, conv_transpose, max_pool
+from refq.reals import norms
+from refq.reals.windows import average_pool, col2im, conv, conv_transpose, max_pool
 
 
 @jit(nogil=True)
@@ -64,24 +65,29 @@ def gemm(xp, a, x, y, c=None):
     return product if c is None else product + a.get("beta", 1.0) * c
 
 
-def softmax(xp, a, x):
+def softmax(xp, a, x, mask=None):
+    """`mask` in the attributes, of canonical graphs: each query sees some keys only, and one that sees none has no shares."""
+    if a.get("mask"):
+        seen = seen_by(xp, a["mask"], x.shape, mask)
+        e = xp.where(seen, xp.exp(x - xp.max(xp.where(seen, x, xp.min(x)), axis=-1, keepdims=True)), 0.0)
+        total = xp.sum(e, axis=-1, keepdims=True)
+        return e / xp.where(total > 0, total, 1.0)
     axis = a.get("axis", -1)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
-def layer_normalization(xp, a, x, gamma, beta=None):
-    axes = tuple(range(a.get("axis", -1) % x.ndim, x.ndim))
-    centred = x - xp.mean(x, axis=axes, keepdims=True)
-    deviation = xp.sqrt(xp.mean(centred * centred, axis=axes, keepdims=True) + a.get("epsilon", 1e-5))
-    y = centred / deviation * gamma
-    return y if beta is None else y + beta
-
-
-def batch_normalization(xp, a, x, gamma, beta, mean, variance):
-    per_channel = (1, -1) + (1,) * (x.ndim - 2)
-    factor = gamma / xp.sqrt(variance + a.get("epsilon", 1e-5))
-    return x * xp.reshape(factor, per_channel) + xp.reshape(beta - mean * factor, per_channel)
+def seen_by(xp, form, shape, mask):
+    """Which keys (.. r k) each query sees: `causal` those up to its own place, counted from the last; `positions` (n r) those
+    up to a place; `given` those whose mask is not 0."""
+    if form == "given":
+        return mask != 0
+    r, k = shape[-2:]
+    keys = xp.arange(k)
+    if form == "causal":
+        return keys <= xp.reshape(xp.arange(r), (r, 1)) + (k - r)
+    last = xp.reshape(mask, (mask.shape[0], *(1,) * (len(shape) - 3), r, 1))
+    return keys <= last
 
 
 def gelu(xp, a, x):
@@ -165,6 +171,21 @@ def gather(xp, a, x, indices=None):
     return xp.take(x, np.asarray(a["indices"] if indices is None else indices).astype(np.int64), axis=a.get("axis", 0))
 
 
+def rotary(xp, a, x, cos, sin, positions):
+    """x (n heads t d) by halves; cos and sin (p d/2) are read at the positions (n t)."""
+    c, s = (xp.take(t, np.asarray(positions).astype(np.int64), axis=0)[:, None] for t in (cos, sin))
+    first, second = x[..., :x.shape[-1] // 2], x[..., x.shape[-1] // 2:]
+    return xp.concat((first * c - second * s, first * s + second * c), axis=-1)
+
+
+def append(xp, a, cache, new, positions):
+    """new (n h t d) at its positions (n t) in cache (n h p d)."""
+    whole, places = np.array(cache), np.asarray(positions).astype(np.int64)
+    for i, row in enumerate(places):
+        whole[i][:, row] = new[i]
+    return xp.asarray(whole)
+
+
 def pad(xp, a, x, pads=None, value=None, axes=None):
     pads = a["pads"] if pads is None else ints(pads)
     axes = range(x.ndim) if axes is None else [i % x.ndim for i in ints(axes)]
@@ -181,10 +202,29 @@ def reduce_mean(xp, a, x, axes=None):
     return xp.mean(x, axis=tuple(axes) if axes else None, keepdims=bool(a.get("keepdims", 1)))
 
 
+def reduce_sum(xp, a, x, axes=None):
+    axes = a.get("axes") if axes is None else ints(axes)
+    if not axes and a.get("noop_with_empty_axes"):
+        return x
+    return xp.sum(x, axis=tuple(axes) if axes else None, keepdims=bool(a.get("keepdims", 1)))
+
+
+def expand(xp, a, x, shape=None):
+    return x * xp.ones(a["shape"] if shape is None else ints(shape), dtype=x.dtype)
+
+
 def argmax(xp, a, x):
     axis = a.get("axis", 0)
     index = xp.argmax(x, axis=axis)
     return xp.expand_dims(index, axis=axis) if a.get("keepdims", 1) else index
+
+
+def topk(xp, a, x, k=None):
+    """(values, places) of the largest, equal ones in the order in which they stand."""
+    axis, k = a.get("axis", -1), a["k"] if k is None else ints(k)[0]
+    order = np.argsort(-np.asarray(x) if a.get("largest", 1) else np.asarray(x), axis=axis, kind="stable")
+    places = np.take(order, np.arange(k), axis=axis)
+    return xp.asarray(np.take_along_axis(np.asarray(x), places, axis)), xp.asarray(places)
 
 
 def clip(xp, a, x, lo=None, hi=None):
@@ -202,13 +242,17 @@ def divide(xp, a, x, y):
     return xp.astype(xp.trunc(x / y), np.int64) if both else x / y      # small integers: shapes
 
 
+def trilu(xp, a, x, k=None):
+    return (xp.triu if a.get("upper", 1) else xp.tril)(x, k=0 if k is None else int(np.asarray(k).item()))
+
+
 def shape_of(xp, a, x):
     return np.asarray(x.shape[a.get("start", 0):a.get("end", None)], np.int64)
 
 
 table = {
     "MatMul": matmul, "Linear": linear, "Gemm": gemm, "Conv": conv, "Softmax": softmax, "Attention": attention,
-    "LayerNormalization": layer_normalization, "BatchNormalization": batch_normalization,
+    **norms.table,
     "Add": lambda xp, a, x, y: x + y, "Sub": lambda xp, a, x, y: x - y, "Mul": lambda xp, a, x, y: x * y, "Div": divide,
     "Mod": lambda xp, a, x, y: xp.fmod(x, y) if a.get("fmod") else xp.mod(x, y),
     "Pow": lambda xp, a, x, y: xp.pow(x, y), "Neg": lambda xp, a, x: -x, "Abs": lambda xp, a, x: xp.abs(x),
@@ -221,12 +265,16 @@ table = {
     "Min": lambda xp, a, x, y: xp.minimum(x, y), "Max": lambda xp, a, x, y: xp.maximum(x, y),
     "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": transpose,
     "Slice": slices, "Split": split, "Gather": gather, "Concat": lambda xp, a, *x: xp.concat(x, axis=a["axis"]),
-    "Pad": pad, "Expand": lambda xp, a, x, shape: x * xp.ones(ints(shape), dtype=x.dtype),
+    "Pad": pad, "Expand": expand, "Tile": lambda xp, a, x, repeats: xp.tile(x, ints(repeats)),
     "AveragePool": average_pool, "MaxPool": max_pool, "ConvTranspose": conv_transpose,
     "Requantize": lambda xp, a, x: x * a.get("by", 1.0),
-    "ReduceMean": reduce_mean, "GlobalAveragePool":
+    "Ceil": lambda xp, a, x: xp.ceil(x), "Floor": lambda xp, a, x: xp.floor(x), "Col2Im": col2im,
+    "ReduceMean": reduce_mean, "ReduceSum": reduce_sum, "GlobalAveragePool":
         lambda xp, a, x: xp.mean(x, axis=tuple(range(2, x.ndim)), keepdims=True),
-    "ArgMax": argmax, "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x,
+    "RotaryEmbedding": rotary, "Append": append,
+    "ArgMax": argmax, "TopK": topk, "TopKValues": lambda xp, a, x: topk(xp, a, x)[0],
+    "TopKPlaces": lambda xp, a, x: topk(xp, a, x)[1],
+    "Identity": lambda xp, a, x: x, "Dropout": lambda xp, a, x, ratio=None, training=None: x,
     "Cast": cast,
     "CastLike": lambda xp, a, x, like: xp.astype(x, like.dtype), "Shape": shape_of,
     "Size": lambda xp, a, x: np.asarray(x.size, np.int64), "Constant": lambda xp, a: a["value"],
@@ -235,6 +283,7 @@ table = {
     "Less": lambda xp, a, x, y: x < y, "Greater": lambda xp, a, x, y: x > y, "Not": lambda xp, a, x: xp.logical_not(x),
     "LessOrEqual": lambda xp, a, x, y: x <= y, "GreaterOrEqual": lambda xp, a, x, y: x >= y,
     "And": lambda xp, a, x, y: xp.logical_and(x, y), "Or": lambda xp, a, x, y: xp.logical_or(x, y),
-    "IsNaN": lambda xp, a, x: xp.isnan(x), "Range": lambda xp, a, start, limit, step: np.arange(start, limit, step),
+    "Trilu": trilu, "IsNaN": lambda xp, a, x: xp.isnan(x),
+    "Range": lambda xp, a, start, limit, step: np.arange(start, limit, step),
 }
 """ONNX's operation name to its function: everything that a float graph may hold."""

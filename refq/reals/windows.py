@@ -128,3 +128,17 @@ def conv_transpose(xp, a, x, weight, bias=None):
             full[:, :, i * dh:i * dh + (h - 1) * sh + 1:sh, j * dw:j * dw + (w - 1) * sw + 1:sw] += parts[:, :, i, j]
     result = xp.asarray(full[:, :, top:full.shape[2] - bottom, left:full.shape[3] - right])
     return result if bias is None else result + xp.reshape(bias, (1, -1, 1, 1))
+
+
+def col2im(xp, a, x, size, kernel):
+    """Patches (n c*kh*kw patches), one column each, added up at their places in an image of `size`: torch's fold."""
+    (h, w), (kh, kw) = (tuple(int(v) for v in np.asarray(given).reshape(-1)) for given in (size, kernel))
+    (sh, sw), (dh, dw) = a.get("strides") or (1, 1), a.get("dilations") or (1, 1)
+    top, left, bottom, right = a.get("pads") or (0, 0, 0, 0)
+    oh, ow = conv_size({"pads": (top, left, bottom, right), "strides": (sh, sw), "dilations": (dh, dw)}, (h, w), (kh, kw))
+    parts = np.asarray(x).reshape(len(x), -1, kh, kw, oh, ow)
+    full = np.zeros((len(x), parts.shape[1], h + top + bottom, w + left + right))
+    for i in range(kh):
+        for j in range(kw):
+            full[:, :, i * dh:i * dh + (oh - 1) * sh + 1:sh, j * dw:j * dw + (ow - 1) * sw + 1:sw] += parts[:, :, i, j]
+    return xp.asarray(full[:, :, top:top + h, left:left + w])

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from refq import grids
 from refq.errors import IllFormed
 
 
@@ -13,7 +14,9 @@ class Recipe:
     a product; `stream`: the residual stream; `logits`, `gelu`: what enters softmax and GELU; `probabilities`: what leaves
     softmax; `output`: what the network gives. Activations are asymmetric where the dialect can, else symmetric.
     `calibrator`: for ranges on at most 8 bits; wider ones are taken from smallest to largest (`wide`).
-    `layers`: (glob pattern on layer names, bits of the weights), the first that matches counts.
+    `layers`: (glob pattern on layer names, bits of the weights), the first that matches counts. `probabilities_grid`: the kind of
+    grid (refq.grids) that what leaves softmax lies on, affine or one with a `covering`; where a target's softmax gives codes of a
+    grid of its own, it is that one, whatever is said here.
     """
 
     name: str
@@ -30,10 +33,18 @@ class Recipe:
     calibrator: str = "percentile"
     wide: str = "minmax"
     layers: tuple = ()
+    probabilities_grid: str = "affine"
 
     def __post_init__(self):
         for name in ("weights", "edges", "activations", "stream", "logits", "gelu", "probabilities", "output"):
             self.refuse_bits(name, getattr(self, name))
+        known = ["affine", *(kind for kind in grids.kinds() if hasattr(grids.load(kind), "covering"))]
+        if self.probabilities_grid not in known:
+            raise IllFormed(f"recipe {self.name}: probabilities_grid is {self.probabilities_grid!r}; it is one of "
+                            f"{', '.join(known)}")
+        if self.probabilities_grid != "affine" and not 3 <= self.probabilities <= 8:
+            raise IllFormed(f"recipe {self.name}: probabilities of {self.probabilities} bits on a grid of kind "
+                            f"{self.probabilities_grid}; it takes 3 to 8")
         for entry in self.layers:
             if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):
                 raise IllFormed(f"recipe {self.name}: layers holds {entry!r}; it holds pairs of a pattern and a number of bits")
@@ -62,7 +73,8 @@ class Recipe:
         """Refuse what the dialect forbids, naming both."""
         for what, allowed, asked in (("weights", dialect.weights, {self.weights, self.edges, *(b for _, b in self.layers)}),
                                      ("activations", dialect.activations,
-                                      {self.activations, self.stream, self.logits, self.gelu, self.probabilities, self.output})):
+                                      {self.activations, self.stream, self.logits, self.gelu, self.output,
+                                       *([self.probabilities] if self.probabilities_grid == "affine" else [])})):
             for bits in sorted(asked - set(allowed)):
                 raise IllFormed(f"recipe {self.name} asks for {what} of {bits} bits, which dialect {dialect.name} forbids; "
                                 f"it allows {', '.join(map(str, allowed))}")

@@ -54,16 +54,18 @@ def record(program, inputs, out, cases=16, seed=0, about=None, progress=None):
     with appearing(out) as folder:
         store.save(program, folder)
         (folder / "cases").mkdir()
-        hashes, events = [], {}
+        hashes, events, left = [], {}, {}
         for part in groups(program, len(images)):
-            together = run_both({name: array[part] for name, array in inputs.items()}, program, events)
+            together = run_both({name: array[part] for name, array in inputs.items()}, program, events,
+                                left, part.start)
             for i in range(part.start, part.stop):
                 codes = {name: np.array(array[i - part.start], order="C") for name, array in together.items()}
                 hashes.append({name: codes_hash(array, program.tensors[name]) for name, array in codes.items()})
                 store.write(folder / manifests.case_file(i), serialized(codes))
                 if progress:
                     progress(i + 1)
-        seen = [{"step": step, "site": site, **counts} for (step, site), counts in events.items()]
+        seen = [{"step": step, "site": site, **counts, **furthest(left.get((step, site)))}
+                for (step, site), counts in events.items()]
         manifest = manifests.made(program, hashes, images, seed, seen, about or {})
         store.write(folder / manifests.NAME, json.dumps(manifest, indent=1).encode())
         sync(folder / "cases")
@@ -98,10 +100,19 @@ def groups(program, images):
     return [slice(i, min(i + step, images)) for i in range(0, images, step)]
 
 
-def run_both(inputs, program, events):
+def furthest(found):
+    """The manifest's words on what left the width of a site: the case and the index of the first, and the furthest value."""
+    if found is None:
+        return {}
+    case, left = found
+    worst = left.worst if np.isfinite(left.worst) else str(left.worst)
+    return {"left": {"case": case, "index": list(left.index), "worst": worst, "width": str(left.width)}}
+
+
+def run_both(inputs, program, events, left, first):
     """Every tensor of some images by the kernels, name to codes (n *shape), each equal to the spec's; adds what the
-    sites saw to `events`."""
-    parts, at, checked = {}, Events(), Counter()
+    sites saw to `events`, and to `left` (case, Left) of what left its width; `first`: which case the first image is."""
+    parts, at, checked, done = {}, Events(), Counter(), Counter()
 
     def keep(step, name, array):
         parts.setdefault(name, []).append(array.copy())
@@ -111,6 +122,11 @@ def run_both(inputs, program, events):
             counts = events.setdefault((step.name, site), dict.fromkeys(seen, 0))
             for kind, count in seen.items():
                 counts[kind] += count
+        for site, found in at.furthest().items():
+            before = left.get((step.name, site))
+            case = first + done[step.name] + found.index[0] * len(array) // found.shape[0] if found.index else first
+            left[step.name, site] = (before[0], before[1].joined(found)) if before else (case, found)
+        done[step.name] += len(array) if name == next(reversed(step.outputs.values())) else 0
         kernel = parts[name][checked[name]]
         checked[name] += 1
         if wrong := np.count_nonzero(array != kernel):

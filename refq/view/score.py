@@ -12,7 +12,7 @@ def drawn(r):
         f"configurations    {len(r['configurations'])}",
         f"bytes             {r['bytes']:,} of codes (budget {r['budget']:,})",
         f"seen              {e['ties']:,} ties, {e['saturations']:,} saturations, {e['wraps']:,} wraps",
-        *counts(s), *named(s), f"pack hash         {r['pack_hash']}", f"written to        {r['pack']}"])
+        *r["left_registers"], *counts(s), *named(s), f"pack hash         {r['pack_hash']}", f"written to        {r['pack']}"])
 
 
 def scored(r):

@@ -34,6 +34,16 @@ def number(x):
     return f"{x.min():.4g}" if x.min() == x.max() else f"{x.min():.4g}..{x.max():.4g}"
 
 
+def meaning(grid):
+    """What codes stand for: the scale, and a zero point that is not 0; of other grids than affine ones the kind and the ends."""
+    if grid is None:
+        return ""
+    if grid.kind not in ("affine", "power_of_two"):
+        return f"{grid.kind} {number(grid.scale)}" if hasattr(grid, "scale") else f"{grid.kind} {number(grid.levels)}"
+    zero = f" zp {int(grid.zero)}" if grid.zero.ndim == 0 and int(grid.zero) else ""
+    return number(grid.scale) + zero
+
+
 def tensor(t):
     return f"{shape(t.shape)} {t.width}"
 
@@ -53,10 +63,8 @@ def program(p):
         live = [tensor(p.tensors[t]) for t in step.inputs.values() if t not in p.constants or p.tensors[t].role == "weight"]
         out = [p.tensors[t] for t in step.outputs.values()]
         grid = out[0].grid
-        scale = number(grid.scale) if grid is not None else ""
-        zero = f" zp {int(grid.zero)}" if grid is not None and grid.zero.ndim == 0 and int(grid.zero) else ""
         rows.append([short(step.name), step.op, ", ".join(live), ", ".join(map(short, step.outputs.values())),
-                     ", ".join(map(tensor, out)), scale + zero, rounding_of(step.row)])
+                     ", ".join(map(tensor, out)), meaning(grid), rounding_of(step.row)])
     parameters = sum(c.nbytes for c in p.constants.values())
     head = f"{len(p.steps)} steps, {len(p.tensors)} tensors, {parameters:,} bytes of constants; recipe {p.recipe}, " \
            f"dialect {p.dialect}"
@@ -123,7 +131,8 @@ def program_words(p):
     """A program as plain values: its steps, tensors and roles."""
     steps = [{"name": s.name, "op": s.op, "row": plain(s.row), "inputs": s.inputs, "outputs": s.outputs} for s in p.steps]
     tensors = {t.name: {"shape": list(t.shape), "width": str(t.width), "role": t.role,
-                        "scale": number(t.grid.scale) if t.grid is not None else None} for t in p.tensors.values()}
+                        "scale": number(t.grid.scale) if hasattr(t.grid, "scale") else None}
+               | ({} if t.grid is None or t.grid.kind == "affine" else {"grid": t.grid.describe()}) for t in p.tensors.values()}
     return {"recipe": p.recipe, "dialect": p.dialect, "roles": p.roles, "left": p.left, "steps": steps,
             "tensors": tensors}
 

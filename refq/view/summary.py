@@ -22,14 +22,14 @@ def in_float(left):
 def golden(r):
     """The report of a recording, as a person reads it."""
     n = r["images"]
-    images = "image" if n == 1 else "images"
+    images, counted = ("tokens", r["tokens"]) if "tokens" in r else ("image" if n == 1 else "images", n)
     lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, "
              + ("integers only" if not r["left"] else f"integers, but for {many(len(r['left']), 'node')} in float")]
     if "float_right" in r:
         lines += [f"float network     {share(r['float_right'], n)} {images} right",
                   f"integer network   {share(r['integer_right'], n)} {images} right"]
     noise = r["signal_to_noise_db"]
-    lines += [f"agreement         {share(r['agreement'], n)} {images} with the float network's class",
+    lines += [f"agreement         {share(r['agreement'], counted)} {images} with the float network's class",
               f"                  signal-to-noise ratio of the logits {noise} dB" if noise is not None else
               "                  logits equal to the float network's"]
     if r["borrowed"]:
@@ -43,7 +43,7 @@ def golden(r):
     lines += [f"recorded          {many(r['cases'], 'case')} of {many(r['steps'], 'step')}, {many(r['tensors'], 'tensor')} each; "
               f"{many(r['constants'], 'constant')}; {r['bytes']:,} bytes",
               f"seen              {many(e['ties'], 'tie')}, {many(e['saturations'], 'saturation')}, {many(e['wraps'], 'wrap')}, "
-              f"{many(e['overflows'], 'overflow')}",
+              f"{many(e['overflows'], 'overflow')}", *r["left_registers"],
               f"pack hash         {r['pack_hash']}",
               f"written to        {r['pack']}   ({r['seconds']} s)"]
     lines += [f"note              {note}" for note in r["notes"]]
@@ -54,13 +54,14 @@ def golden(r):
 
 
 def run(r):
-    """The outputs of a run, the first ten images."""
-    lines = [f"{many(r['images'], 'image')} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}, "
+    """The outputs of a run, the first ten images; of a language model, the likeliest token behind each text."""
+    one, best = ("text", "token") if r["read_as"] == "tokens" else ("image", "class")
+    lines = [f"{many(r['images'], one)} through {r['network']} ({r['recipe']}, {r['dialect']}), engine {r['engine']}, "
              f"read as {r['read_as']}"]
     lines += in_float(r["left"])
     if r["calibrated"]:
-        lines.append(f"calibrated on the same {many(r['images'], 'image')}; a pack keeps its grids")
-    lines += [f"image {i:4d}   class {top['class']:4d}   code {top['code']:6d}   value {top['value']:.4f}"
+        lines.append(f"calibrated on the same {many(r['images'], one)}; a pack keeps its grids")
+    lines += [f"{one:5} {i:4d}   {best} {top['class']:4d}   code {top['code']:6d}   value {top['value']:.4f}"
               for i, top in enumerate(r["top"][:10])]
     if r["images"] > 10:
         lines.append(f"... and {r['images'] - 10} more")

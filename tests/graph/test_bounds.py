@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from refq import recipes
 from refq.errors import IllFormed
-from refq.graph.bounds import Bound, bounds, refuse_overflow
+from refq.graph.bounds import Bound, bounds, refuse_overflow, refuses
 from refq.graph.program import Program, Step, Tensor
 from refq.graph.quantize import quantize
 from refq.grids.affine import Affine
@@ -87,11 +87,13 @@ def test_bits_of_a_bound(lo, hi, bits):
 @pytest.mark.parametrize("recipe", recipes.names())
 @pytest.mark.parametrize("dialect", digits.SPINE)
 def test_what_runs_stays_within(recipe, dialect):
-    """Every register of the embedded network fits its width, and every code seen lies within its bound."""
+    """Every register of the embedded network fits its width, or its row says what becomes of it (the sum of I-ViT's GELU
+    saturates); and every code seen lies within its bound."""
     program = digits.program(recipe, dialect)
     seen, _ = digits.watched(program, digits.codes(program, 3))
-    found = list(bounds(program))
-    assert all(bound.fits for bound in found)
+    found, rows = list(bounds(program)), {step.name: step.row for step in program.steps}
+    assert all(b.fits or not refuses(rows[b.step], b.register) for b in found)
+    assert {type(rows[b.step]).__module__ for b in found if not b.fits} <= {"refq.ops.shiftgelu"}
     sums = [b for b in found if b.register == "acc"]
     assert {b.step for b in sums} == {s.name for s in program.steps if s.op in ("matmul", "batch_matmul", "conv2d", "mean")}
     for bound in sums:
@@ -177,7 +179,7 @@ def test_an_added_register_is_bounded():
     raised = tuple(replace(s, row=replace(s.row, left=20)) if s is step else s for s in program.steps)
     with pytest.raises(IllFormed, match=f"step {step.name}: its register a_raised"):
         refuse_overflow(replace(program, steps=raised))
-    assert {b.register for b in bounds(program) if b.step == step.name} == {"a_raised", "b_raised", "total"}
+    assert {b.register for b in bounds(program) if b.step == step.name} >= {"a_raised", "b_raised", "total"}
 
 
 def test_a_long_softmax_takes_the_wide_reciprocal():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refq import dialects
+from refq import dialects, grids
 from refq.errors import Unsupported
 from refq.graph.canonical import canonical
 from refq.graph.filed import play
@@ -15,7 +15,8 @@ from refq.graph.graph import Graph, Node
 from refq.grids.affine import Affine
 from refq.ints.width import I8, U8
 
-LOWERING = ("builder", "filed", "images", "lower", "moves", "play", "products")
+LOWERING = ("activations", "attention", "builder", "factors", "filed", "images", "language", "lower", "moves", "norms",
+            "play", "pools", "products", "spread")
 PRODUCTS = ("linear", "batch_matmul", "conv2d", "conv_transpose2d")
 CODES = "files of networks do not say it: of torch's own operators on signed codes or numbers, for campaigns and kernels"
 LAID = "programs hold no layout of memory or adaptive form: of torch's own operators, for campaigns and kernels"
@@ -26,8 +27,9 @@ UNPLAYED = (
     ("average_pool_adaptive", LAID), ("average_pool_channels_last", LAID), ("average_pool_adaptive_channels_last", LAID),
     ("cast", PLAIN), ("elementwise", PLAIN), ("reduce", PLAIN),
     ("dequantize_bias", REALS), ("rescale_bias", REALS),
+    ("layernorm_exact", "of refq's own, for vectors, kernels, and dialects that take its operation for their layernorm"),
+    ("layernorm_lstm", "a part of a gate of an LSTM: for vectors, kernels, and dialects that take it for their layernorm"),
     ("quantize_channel", "inputs have one scale"),
-    ("rescale_sum", "SUM has no lowering: it stays in float"),
 )
 """Roles that no lowering plays, and why."""
 
@@ -45,7 +47,9 @@ def reached(role, known):
     """Whether a lowering asks for that name: as it stands, in its forms for wide codes and other ratios, or behind a product."""
     plain = role.removesuffix("_wide").removesuffix("_any").removesuffix("_channels")
     behind = plain.removeprefix("rescale_")
-    return plain in known or plain != behind and behind in PRODUCTS or plain.removeprefix("depthwise_") == "conv2d"
+    kind = plain.removeprefix("batch_matmul_")
+    return plain in known or plain != kind and kind in grids.kinds() \
+        or plain != behind and behind in PRODUCTS or plain.removeprefix("depthwise_") == "conv2d"
 
 
 def test_every_role_is_played_or_listed():

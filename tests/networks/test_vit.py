@@ -82,11 +82,11 @@ def test_missing_and_unexpected_tensors_are_listed():
     """Both lists stand in one sentence."""
     tensors = drawn(TIMM)
     del tensors["blocks.1.mlp.fc1.bias"], tensors["head.weight"]
-    tensors["dist_token"] = np.zeros((1, 1, 12))
+    tensors["mask_token"] = np.zeros((1, 1, 12))
     with pytest.raises(IllFormed) as caught:
         vit.build(tensors, {}, "file")
     assert "missing: blocks.1.mlp.fc1.bias, head.weight" in str(caught.value)
-    assert "unexpected: dist_token" in str(caught.value)
+    assert "unexpected: mask_token" in str(caught.value)
 
 
 def test_tensors_that_do_not_fit_are_named():

@@ -16,7 +16,7 @@ from tests import oracle_linear as oracle
 def moves(draw, shape):
     """One move that fits `shape`."""
     rank = len(shape)
-    kinds = ["reshape", "transpose", "pad"] + ["slice", "gather"] * (rank > 0)
+    kinds = ["reshape", "transpose", "pad"] + ["slice", "gather", "repeat"] * (rank > 0)
     kind = draw(st.sampled_from(kinds))
     if kind == "reshape":
         return kind, draw(st.sampled_from([(prod(shape),), (1, *shape), (*shape[::-1],), (*shape, 1)]))
@@ -26,6 +26,8 @@ def moves(draw, shape):
         return kind, tuple((draw(st.integers(0, 2)), draw(st.integers(0, 1))) for _ in shape)
     axis = draw(st.integers(0, rank - 1))
     size = shape[axis]
+    if kind == "repeat":
+        return kind, axis, draw(st.integers(1, 3))
     if kind == "slice":
         return kind, axis, draw(st.integers(0, size)), draw(st.integers(0, size)), draw(st.integers(1, 3))
     return kind, axis, tuple(draw(st.lists(st.integers(0, size - 1), max_size=4))) if size else ()

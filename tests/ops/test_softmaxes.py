@@ -73,6 +73,7 @@ def test_gemmlowp_is_near_softmax(out):
             y, p = both(softmax_gemmlowp, row, q, constants) - out.lo, softmax_gemmlowp.real(q, scale)
             bound = 2.0 ** -(out.bits + 1) + p * 2.0 ** -out.bits + 2.0 ** -19 + q.shape[1] * 2.0 ** -20
             assert (np.abs(y * 2.0 ** -out.bits - p) <= bound).all()
+            assert (np.abs(y.sum(axis=1) - 2 ** out.bits) <= 1 + q.shape[1] * (0.5 + 2.0 ** (out.bits - 20))).all()
 
 
 @pytest.mark.parametrize("row", [
@@ -88,6 +89,7 @@ def test_float_tables_are_near_softmax(row):
             y = (both(softmax_table, row, q, constants) - row.out.lo) * 2.0 ** -8
             p = np.minimum(softmax_table.real(q, scale), 255 / 256)
             assert np.abs(y - p).max() <= 2.0 ** -9 + 2.0 ** -22 + q.shape[1] * 2.0 ** -24
+            assert (np.abs(y.sum(axis=1) - 1) <= 2.0 ** -8 + q.shape[1] * (2.0 ** -9 + 2.0 ** -22)).all()
 
 
 def test_a_share_of_one():
@@ -122,6 +124,7 @@ def test_integer_table_is_near_softmax():
             made = {k: np.array(v, np.int64) for k, v in softmax_table_integer.build(row, scale, q.shape[1]).items()}
             y, p = both(softmax_table_integer, row, q, made) / 256, softmax_table_integer.real(q, scale)
             assert (np.abs(y - p) <= 2.0 ** -9 + p * 2.0 ** -8 + (q.shape[1] + 1) / (2 * made["t"][0])).all()
+            assert (np.abs(y.sum(axis=1) - 1) <= 2.0 ** -8 + q.shape[1] * 2.0 ** -9).all()
 
 
 def test_table16_entries():
@@ -148,6 +151,7 @@ def test_table16_is_near_softmax():
             y = both(softmax_table16, row, q, constants) * 2.0 ** -15
             most = np.exp((q - q.max(axis=1, keepdims=True)) * scale).sum(axis=1, keepdims=True)
             assert (np.abs(y - p) <= 2.0 ** -13 + q.shape[1] * 2.0 ** -14 / most).all()
+            assert (np.abs(y.sum(axis=1) - 1) <= 2.0 ** -13 + q.shape[1] * 2.0 ** -16).all()
 
 
 def test_refusals_say_what_to_do():

@@ -6,11 +6,16 @@ import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refq.graph.program import Program, Step, Tensor
+from refq.ints.accumulate import Accumulate
 from refq.ints.rounding import names
 from refq.ints.sites import unwatched
-from refq.ints.width import I8, I32, I64, Width
+from refq.ints.width import I8, I16, I32, I64, Width
+from refq.ops import shiftmax
 from refq.vectors.events import Events
+from refq.vectors.pack import read
 from refq.vectors.record import record
+from refq.view.events import lines, text
 
 CODES = st.lists(st.sampled_from([-2**63, -2**62, -3, -2, -1, 0, 1, 2, 3, 6, 2**62, 2**63 - 1])
                  | st.integers(-2**63, 2**63 - 1) | st.integers(-40, 40), min_size=1, max_size=8)
@@ -93,3 +98,43 @@ def test_manifest_counts_by_step(tmp_path):
     site = next(e for e in pack.manifest["events"] if (e["step"], e["site"]) == ("fc2.rescale", "y"))
     assert site["saturations"] == clipped > 0
     assert pack.events["ties"] == sum(e["ties"] for e in pack.manifest["events"])
+
+
+def test_what_left_a_register():
+    """The first element that left a width, and the value furthest outside, over several calls."""
+    at = Events()
+    at.clip("y", np.array([[1, -200], [300, 5]], np.int64), I8)
+    at.clip("y", np.array([[0, 0], [-1000, 400]], np.int64), I8)
+    at("acc", np.array([5], np.int64), I8)
+    left = at.furthest()
+    assert left.keys() == {"y"} and at.furthest() == {}
+    assert (left["y"].index, left["y"].shape, left["y"].worst, left["y"].width) == ((0, 1), (2, 2), -1000, I8)
+    at.wrap("w", np.array([-2**63, 2**63 - 1], np.int64), I32)
+    assert at.furthest()["w"].worst in (-2**63, 2**63 - 1)
+
+
+def test_the_manifest_says_where(tmp_path):
+    """Case, element and furthest value of what was clipped; the text names the site."""
+    pack = record(small.program(), small.images(), tmp_path / "pack")
+    site = next(e for e in pack.manifest["events"] if (e["step"], e["site"]) == ("fc2.rescale", "y"))
+    kept = [e for e in pack.manifest["events"] if not e["saturations"] + e["wraps"] + e["overflows"]]
+    assert kept and not any("left" in e for e in kept)
+    codes = [pack.case(i) for i in range(pack.cases)]
+    out = pack.program.steps[[s.name for s in pack.program.steps].index("fc2.rescale")].outputs["y"]
+    clipped = [i for i, case in enumerate(codes) if ((case[out] == -128) | (case[out] == 127)).any()]
+    assert site["left"]["case"] in clipped and abs(site["left"]["worst"]) > 127 and site["left"]["width"] == "i8"
+    assert "fc2.rescale" in text(pack.manifest["events"]) and read(pack.folder).manifest == pack.manifest
+
+
+def test_a_softmax_sum_that_wraps_is_reported(tmp_path):
+    """A row whose sum has 16 bits: the register, how often, the case, and the furthest."""
+    row = shiftmax.Row(accumulate=Accumulate(overflow="wrap", width=I16))
+    tensors = {"q": Tensor("q", (9,), I8, None, "input"), "x0": Tensor("x0", (), I32, None, "parameter"),
+               "p": Tensor("p", (9,), row.out, None, "output")}
+    step = Step("softmax", "shiftmax", row, {"q": "q", "x0": "x0"}, {"p": "p"})
+    program = Program((step,), tensors, {"x0": np.array(-16, np.int32)}, ("q",), ("p",), "", "")
+    pack = record(program, {"q": np.zeros((3, 9), np.int8)}, tmp_path / "pack", 3)
+    (site,) = [e for e in pack.manifest["events"] if e["site"] == "sum"]
+    assert site["wraps"] == 3 and site["left"] == {"case": 0, "index": [0, 0], "worst": 9 * 16 << 15, "width": "i16"}
+    (said,) = [line for line in lines(pack.manifest["events"]) if ", sum of i16" in line]
+    assert "wraps 3 times, first in case 0" in said

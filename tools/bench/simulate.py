@@ -9,7 +9,7 @@ table is both: the real function, rounded once.
 import numpy as np
 
 from refq import ops
-from refq.ops import arrange, average_pool, batch_matmul, conv2d, ilayernorm, matmul, mean, shiftmax
+from refq.ops import arrange, average_pool, batch_matmul, conv2d, ilayernorm, matmul, max_pool, mean, shiftmax
 
 FORMULAS = "shiftmax", "softmax_gemmlowp", "softmax_table16", "shiftgelu", "ilayernorm"
 """The operations that are near a real function by a formula of their own."""
@@ -104,6 +104,10 @@ def pooled(walk, step, result):
     return onto(result.grid, average_pool.real(walk.data(step, "q"), step.row))
 
 
+def seen_largest(walk, step, result):
+    return max_pool.real(walk.data(step, "q"), step.row)
+
+
 def moved(walk, step, result):
     zero = (np.float64(0),) if "zero" in step.row.takes else ()
     return arrange.real(*(walk.data(step, name) for name in step.row.takes if name != "zero"), *zero, row=step.row)
@@ -139,7 +143,7 @@ def or_exact(real):
 simulated = {
     "matmul": product, "conv2d": product, "batch_matmul": paired, "mean": summed, "rescale": rescaled,
     "rescale_float32": rescaled, "add": added, "add_float32": added, "arrange": moved, "clip": clipped, "argmax": largest,
-    "average_pool": pooled, **dict.fromkeys(("table", "table16"), formula),
+    "average_pool": pooled, "max_pool": seen_largest, **dict.fromkeys(("table", "table16"), formula),
     **dict.fromkeys(("shiftmax", "softmax_gemmlowp", "softmax_table16"), or_exact(lambda x, step: shiftmax.real(x, 1.0))),
     "shiftgelu": or_exact(lambda x, step: gelu(x)),
     "ilayernorm": or_exact(lambda x, step: ilayernorm.real(x, step.scales["gamma"], step.scales["beta"])),

@@ -2,6 +2,7 @@
 import click
 
 from refq.cli.frame import Place, given, json_option, picture, pictures, tell
+from refq.errors import IllFormed
 
 
 @click.command("show")
@@ -10,9 +11,11 @@ from refq.cli.frame import Place, given, json_option, picture, pictures, tell
 @click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16 or w4a8.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
+@click.option("--plot", type=Place(), help="Of softmax, gelu, layernorm ...: draw the real curve, every form, and their errors.")
+@click.option("--scale", default=1 / 16, show_default=True, help="With --plot: of the int8 codes that enter.")
 @pictures
 @json_option
-def command(what, data, recipe, dialect, mean, deviation, crop, as_json):
+def command(what, data, recipe, dialect, plot, scale, mean, deviation, crop, as_json):
     """Show a pack, a network, or what a name means.
 
     A network is an .onnx, .tflite or .safetensors file. Names are those of dialects, recipes,
@@ -20,6 +23,11 @@ def command(what, data, recipe, dialect, mean, deviation, crop, as_json):
     sources and ties; an operation is its contract. Long names are cut in the tables, and whole with --json.
     Without WHAT, the names that refq knows.
     """
-    from refq.cli.looking import at
+    from refq.cli.looking import at, drawn
+    if plot is not None:
+        tell(*drawn(what, plot, scale), as_json)
+        return
+    if given("scale"):
+        raise IllFormed("--scale is for --plot, which is not given")
     value, text = at(what, data, recipe if given("recipe") else None, dialect, picture(mean, deviation, crop, data))
     tell(value, text, as_json)

@@ -34,11 +34,12 @@ def command(op, dialect, shape, budget, seed, out, as_json):
 
     from refq.vectors.draw import POOL, draw
     from refq.vectors.record import record, refuse_occupied
+    from refq.view.events import lines
     from refq.view.score import drawn
     refuse_occupied(Path(out))
     with bar(POOL, "drawing") as shown:
         vectors = draw(op, dialect, sizes(shape), budget, seed, shown.update)
     pack = record(vectors.program, vectors.inputs, out, cases=vectors.cases, seed=seed, about=vectors.about)
     report = {"pack": str(out), "pack_hash": pack.hash, **vectors.about["vectors"], "events": pack.events,
-              "mutation_score": vectors.about["mutation_score"]}
+              "left_registers": lines(pack.manifest["events"]), "mutation_score": vectors.about["mutation_score"]}
     tell(report, drawn(report), as_json)

@@ -170,7 +170,10 @@ def largest(made, given, dialect):
 def bound(made, given, dialect):
     """The largest magnitude that bounds prove of the tensor `given`; its width's where they say nothing."""
     program = together([made], dialect)[0]
-    ends = [max(int(np.max(b.hi)), -int(np.min(b.lo))) for b in bounds(program) if b.step == made.steps[-1].name]
+    step = made.steps[-1]
+    proved = [b for b in bounds(program) if b.step == step.name]
+    own = [b for b in proved if step.outputs.get(b.register) == given] or proved
+    ends = [max(int(np.max(b.hi)), -int(np.min(b.lo))) for b in own]
     return ends[-1] if ends else made.tensors[given].width.hi + 1
 
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.ints.exponential import FINEST
-from refq.vectors.draw import joined, nonlinear, plain, reals, values
+from refq.vectors.draw import attention, fqvit, halved, ibert, joined, nonlinear, norms, plain, reals, values
 from refq.vectors.draw.scales import FITTED
+
+KNOWN = (FITTED | attention.FITTED | fqvit.FITTED | halved.FITTED | ibert.FITTED | joined.FITTED | nonlinear.FITTED
+         | norms.FITTED | plain.FITTED | reals.FITTED)
+"""Operation to what fits its constants to one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ def of(op, row, found, stream, index, reach=None, zeros=()):
     elif getattr(row, "high", "none") != "none" and "zin" in made:
         made["zin"] = 0                         # a full register less a zero point would leave 32 bits
     made |= {name: made[name] * 0 for name in zeros if name in made}
-    fit = (FITTED | joined.FITTED | nonlinear.FITTED | plain.FITTED | reals.FITTED).get(op)
+    fit = KNOWN.get(op)
     if fit:
         made |= fit(row, made, stream.under("scale"), index, reach)
     return {name: held(row.takes[name], made[name]) for name in row.takes if name in made}

@@ -18,8 +18,9 @@ from refq.ops import (
 )
 from refq.vectors.draw.scales import order, pair
 
-ROWS = ("softmax_gemmlowp", "softmax_table", "softmax_table16", "softmax_table_integer")
-ENTRIES = {"table16": COUNT, "softmax_table": 256, "softmax_table_integer": 256}
+ROWS = ("softmax_gemmlowp", "softmax_table", "softmax_table16", "softmax_table_integer", "softmax_tosa", "softmax_streaming",
+        "softmax_base2", "softmax_ibert", "layernorm_ibert", "shiftgelu_int32", "ilayernorm_int32")
+ENTRIES = {"table16": COUNT, "softmax_table": 256, "softmax_table_integer": 256, "softmax_tosa": 256}
 
 
 def scale(stream, index, least, most):

@@ -12,6 +12,7 @@ from refq.ints import elementwise, reciprocal, scales
 from refq.ints.width import I4, I8, I16, I32, I48, U1, U8
 from refq.ops import load
 from refq.ops import reduce as reduction
+from refq.vectors.draw import ibert, norms
 from refq.vectors.draw.scales import order, pair
 
 SPREAD = ({"stride": (2, 2), "padding": (1, 0, 1, 0)}, {"stride": (3, 2), "padding": (0, 1, -1, 2), "dilation": (1, 2)},
@@ -51,11 +52,21 @@ SUMS = ({"word": "sum"}, {"word": "max", "q": I8, "y": I8}, {"word": "min", "q":
 LONG = ({"rows": 1, "r": 17, "c": 33}, {"rows": 9, "r": 5, "c": 3}, {"rows": 1, "r": 3, "c": 47}, {"rows": 3, "r": 33, "c": 7})
 GATHERED = ({"rows": 1, "r": 9, "w": 11, "c": 33}, {"rows": 3, "r": 5, "w": 7, "c": 3}, {"rows": 1, "r": 17, "w": 5, "c": 21},
             {"rows": 5, "r": 3, "w": 9, "c": 1}, {"rows": 1, "r": 2, "w": 33, "c": 5})
+EMBEDDED = ({"rows": 3, "v": 9, "c": 13}, {"rows": 1, "v": 17, "c": 21}, {"rows": 9, "v": 5, "c": 3},
+            {"rows": 1, "v": 2, "c": 33})
+CACHED = ({"rows": 3, "h": 2, "p": 7, "t": 3, "c": 13}, {"rows": 1, "h": 1, "p": 5, "t": 1, "c": 33},
+          {"rows": 1, "h": 2, "p": 3, "t": 5, "c": 4}, {"rows": 2, "h": 5, "p": 1, "t": 1, "c": 21})
+TURNED = ({"rows": 3, "h": 2, "p": 7, "t": 5, "e": 7}, {"rows": 1, "h": 1, "p": 5, "t": 1, "e": 33},
+          {"rows": 11, "h": 1, "p": 4, "t": 3, "e": 2}, {"rows": 1, "h": 2, "p": 3, "t": 11, "e": 3},
+          {"rows": 2, "h": 1, "p": 2, "t": 3, "e": 17})
+PLACES = {"gather": "r", "embed": "v", "append": "p", "rope": "p"}
+"""Operation to the axis that `places` of its row counts."""
 WIDE = ({"rows": 9, "c": 33}, {"rows": 1, "c": 47}, {"rows": 9, "c": 3}, {"rows": 35, "c": 1})
 
 CHANGES = {"conv_transpose2d": (SPREAD, THROWN), "elementwise": (WORDS, WIDE), "cast": (CASTS, WIDE), "reduce": (SUMS, LONG),
-           "gather": ((), GATHERED)} | dict.fromkeys(("max_pool", "average_pool", "average_pool_float32", "average_pool_values"),
-                                                     (POOLS, IMAGES))
+           "group_norm": (norms.GROUPS, norms.PLACES), "gather": ((), GATHERED), "embed": ((), EMBEDDED), "append": ((), CACHED),
+           "rope": ((), TURNED), **dict.fromkeys(("layernorm_ibert", "ilayernorm_int32"), (ibert.WIDTHS, ibert.LONG)),
+           **dict.fromkeys(("max_pool", "average_pool", "average_pool_float32", "average_pool_values"), (POOLS, IMAGES))}
 """Operation to what its rows and its sizes are, one configuration after the other."""
 
 
@@ -65,8 +76,12 @@ def found(op, row, index):
     row, made = replace(row, **fields[index % len(fields)]) if fields else row, dict(sizes[index % len(sizes)])
     if op == "conv_transpose2d":
         made["m"] = -(-made["m"] // row.groups) * row.groups
-    if op == "gather":
-        row = replace(row, places=made["r"])
+    if op == "group_norm":
+        made["c"] = -(-made["c"] // row.groups) * row.groups
+    if op in PLACES:
+        row = replace(row, places=made[PLACES[op]])
+    if op == "rope":
+        made["d"] = 2 * made["e"]
     if "kernel" in row.__dict__:
         made["p"] = row.kernel[0] * row.kernel[1]
         row.sizes(made)             # an image that these windows do not fit into is no configuration
@@ -117,7 +132,15 @@ def of_elementwise(row, made, stream, index, reach):
     return {"s": (1, 3, 2, 0, 31, 7, 4)[index % 7]} if row.word == "mul_shift" else {}
 
 
-FITTED = {"elementwise": of_elementwise, "average_pool": of_average_pool, "average_pool_float32": of_average_pool_float32,
+def of_rope(row, made, stream, index, reach):
+    """Entries that stand for halves and wholes as often, so that results tie, and for what is beside them."""
+    halves = 1 << row.fraction - 1
+    return {name: np.where(stream.under(name).integers(0, 3, made[name].shape) == 0, made[name],
+                           halves * stream.under(f"{name} tied").integers(-2, 2, made[name].shape)) for name in ("cos", "sin")}
+
+
+FITTED = {"rope": of_rope, "elementwise": of_elementwise,
+          "average_pool": of_average_pool, "average_pool_float32": of_average_pool_float32,
           "average_pool_values": of_average_pool_values}
 
 

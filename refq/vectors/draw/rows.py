@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-from refq.vectors.draw import nonlinear, plain, reals, values
+from refq.vectors.draw import attention, fqvit, nonlinear, norms, plain, reals, values
 from refq.vectors.draw.scales import BEHIND_53_BITS
 
 TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
@@ -16,7 +16,12 @@ TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
 
 def place(op, row, shapes, stream, index, constants):
     """Operand to codes (cases *shape) of every operand with axis n; `shapes`: operand to (cases *shape)."""
-    fill = (PLACED | reals.PLACED).get(op)
+    if op in norms.OPS:
+        return {name: norms.placed(op, row, shape, stream.under("placed"), index, constants) for name, shape in shapes.items()}
+    if op == "softmax_masked":
+        return {name: attention.placed(name, row.takes[name], shape, stream.under(name), index, close_rows)
+                for name, shape in shapes.items()}
+    fill = (PLACED | reals.PLACED | fqvit.PLACED).get(op)
     if fill and (index % 4 != 3 or op in reals.PLACED):
         main = next(iter(shapes))
         return {main: fill(row, shapes[main], stream.under("placed"), constants).astype(row.takes[main].width.dtype)}
@@ -101,12 +106,14 @@ def repeated(stream, declared, shape, index):
 
 
 CODES = ("dequantize", "requantize_float32", "add_ratio_float32", "mul", "add_weighted", "table", "clip", "add", "add_float32",
-         "mul_float32", "arrange", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish")
+         "mul_float32", "arrange", "logistic_fixed", "logistic_table16", "leaky_relu", "hard_swish", "gelu_hard")
 """Operations on single codes."""
 
 SPECIAL = {**dict.fromkeys(CODES, every_code),
            "table16": nonlinear.halfway,
-           **dict.fromkeys((*nonlinear.ROWS, "shiftmax", "shiftgelu", "ilayernorm"), close_rows), "argmax": repeated,
+           **dict.fromkeys((*nonlinear.ROWS, *fqvit.ROWS, "shiftmax", "shiftgelu", "ilayernorm"), close_rows),
+           **dict.fromkeys(("argmax", "topk"), repeated),
+           **dict.fromkeys(attention.PRODUCTS, rows_their_own), "recode": every_code,
            "batch_matmul": rows_their_own, "matmul": rows_their_own,
            "conv2d": rows_their_own,
            "mean": sums_far_out}

@@ -7,7 +7,7 @@ repeat what only a tail, a last row or a last channel shows.
 from dataclasses import replace
 
 from refq.errors import IllFormed
-from refq.vectors.draw import nonlinear, plain
+from refq.vectors.draw import attention, fqvit, nonlinear, norms, plain
 
 CASES = 3
 """Odd, so that cases times rows is no multiple of a tile."""
@@ -37,7 +37,8 @@ LONG = ({"rows": 9, "c": 33}, {"rows": 1, "c": 47}, {"rows": 9, "c": 3}, {"rows"
 """Where one result is made of a whole row."""
 
 BY_OP = {"matmul": PRODUCTS, "batch_matmul": PAIRED, "conv2d": WINDOWS, "mean": SUMS, "shiftmax": LONG, "shiftgelu": LONG,
-         "ilayernorm": LONG, "argmax": LONG} | dict.fromkeys(nonlinear.ROWS, LONG)
+         "ilayernorm": LONG, "argmax": LONG, "topk": (LONG[-1], *LONG)} | dict.fromkeys(nonlinear.ROWS, LONG) \
+    | fqvit.BY_OP | norms.SIZES
 
 GEOMETRIES = ({"padding": (1, 0, 2, 1), "stride": (2, 1)}, {}, {"padding": (1, 1, 1, 1), "groups": 3, "dilation": (2, 1)},
               {"padding": (1, 1, 1, 1)}, {"stride": (2, 2), "padding": (0, 1, 1, 0)})
@@ -51,6 +52,7 @@ MOVES = (
     {"shapes": ((3, 9, 39),), "moves": (("transpose", (0, 2, 1)),)},
     {"shapes": ((9, 20),), "moves": (("pad", ((0, 0), (10, 9))),)},
     {"shapes": ((9, 20), (9, 19)), "moves": (("concat", 1),)},
+    {"shapes": ((3, 1, 7),), "moves": (("repeat", 1, 9), ("repeat", 0, 2))},
 )
 """What conv2d and arrange have beside sizes; they change with them."""
 
@@ -60,11 +62,15 @@ def of(op, row, index, shape):
     given instead."""
     if op in plain.CHANGES:
         row, found = plain.found(op, row, index)
+    elif op in attention.CHANGES:
+        row, found = attention.found(op, row, index)
     else:
         found = dict(pick(BY_OP.get(op, WIDE), index))
     if op == "conv2d":
         row = replace(row, **pick(GEOMETRIES, index))
         found["m"] = -(-found["m"] // row.groups) * row.groups
+    if op == "topk":
+        row = replace(row, k=min(pick((5, 1, 2, 21, 3), index), found["c"]))
     if op == "arrange":
         row, found = replace(row, **pick(MOVES, index)), {"rows": 1}
     if op == "island":

@@ -4,7 +4,7 @@
     rescale_float32                Cast, Mul, QuantizeLinear            ties to even, zero point after the rounding
     add_float32                    DequantizeLinear, Add, QuantizeLinear
     table                          Cast, Sub, Gather
-    clip, mean, argmax, arrange    Clip; Cast, Sub, ReduceSum; ArgMax; Reshape, Transpose, Slice, Gather, Pad, Concat
+    clip, mean, argmax, arrange    Clip; Cast, Sub, ReduceSum; ArgMax; Reshape, Transpose, Slice, Gather (repeat too), Pad, Concat
 
 A rescale by an integer multiplier, a Softmax or a LayerNorm of integers has no operator in the standard; in wider
 containers the products have none. These are refused.
@@ -15,6 +15,7 @@ import numpy as np
 
 from refq.errors import Unsupported
 from refq.ints.width import I32
+from refq.machine.moves import trail
 
 OPSET, IR = 21, 10
 
@@ -197,7 +198,10 @@ def arrange(step, to, out):
     x = images[0]
     if moves and moves[0][0] == "concat":
         x = to.add("Concat", *images, axis=moves.pop(0)[1] + 1)
-    for kind, *rest in moves:
+    for (kind, *rest), shape in zip(moves, trail(row.shapes, row.moves)[-len(moves) - 1:]):
+        if kind == "repeat":
+            axis, count = rest
+            kind, rest = "gather", (axis, [i // count for i in range(shape[axis] * count)])
         x = kinds[kind](x, *rest)
     to.add("Identity", x, out=out)
 

@@ -1,6 +1,7 @@
 """Field mutants: a row with one field changed, and the rows of other dialects for the same operation."""
 from dataclasses import fields, is_dataclass, replace
 from math import frexp, ldexp
+from typing import get_args
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from refq.errors import IllFormed
 from refq.ints import multiplier
 from refq.ints.accumulate import Accumulate
 from refq.ints.row import alternatives, differences, stated
-from refq.ints.width import I16, I24
+from refq.ints.width import I16, I24, I32
 from refq.vectors.mutants import phrases
 
 PAIRS = (("mult", "shift"), ("ma", "sa"), ("mb", "sb"), ("mo", "so"))
@@ -52,30 +53,44 @@ def with_row(other):
 
 
 def joins(row):
-    """Other ways in which products join: in pairs and tiles that 16 bits hold, and in narrow registers."""
-    if not hasattr(row, "accumulate"):
-        return
-    for rule in (Accumulate("pairs", 1, "saturate", I16, 1, row.acc), Accumulate("pairs", 1, "wrap", I16, 1, row.acc),
-                 Accumulate("sequential", 1, "saturate", I16, 8, row.acc), Accumulate("sequential", 1, "wrap", I16, 8, row.acc),
-                 Accumulate("tiles", 4, "saturate", row.acc if row.acc.bits < 64 else I24),
-                 Accumulate("exact", overflow="wrap", width=row.acc), Accumulate("sequential", 1, "saturate", row.acc)):
-        if rule != row.accumulate:
-            try:
-                yield "accumulate", replace(row, accumulate=rule)
-            except IllFormed:               # another result than the row's register
-                continue
+    """Other ways in which products and codes join: in pairs and tiles that 16 bits hold, and in narrow registers."""
+    for f in fields(row):
+        if Accumulate in get_args(f.type):
+            for rule in products(row) if hasattr(row, "acc") else sums(getattr(row, f.name)):
+                if rule != getattr(row, f.name):
+                    try:
+                        yield f.name, replace(row, **{f.name: rule})
+                    except IllFormed:       # another result than the row's register
+                        continue
+
+
+def products(row):
+    return (Accumulate("pairs", 1, "saturate", I16, 1, row.acc), Accumulate("pairs", 1, "wrap", I16, 1, row.acc),
+            Accumulate("sequential", 1, "saturate", I16, 8, row.acc), Accumulate("sequential", 1, "wrap", I16, 8, row.acc),
+            Accumulate("tiles", 4, "saturate", row.acc if row.acc.bits < 64 else I24),
+            Accumulate("exact", overflow="wrap", width=row.acc), Accumulate("sequential", 1, "saturate", row.acc))
+
+
+def sums(rule):
+    """Of sums whose register the row itself does not name: narrow ones, and what one that is joined as `rule` says may become."""
+    others = (Accumulate("pairs", 1, "saturate", I16, 1, I32), Accumulate("exact", overflow="wrap", width=I16))
+    if rule is None:
+        return others
+    turned = {"wrap": "saturate", "saturate": "wrap", "refuse": "wrap"}[rule.overflow]
+    return None, *others, replace(rule, overflow=turned), Accumulate(overflow=rule.overflow, width=rule.width)
 
 
 def others(step):
     """The rows that other dialects have for this operation, where they differ in more than one field."""
     built = {f.name for f in fields(step.row) if f.metadata.get("acts") == "build"}
     known, seen = [k for k in stated(type(step.row)) if k not in built], set()
+    joined = [f.name for f in fields(step.row) if Accumulate in get_args(f.type)]
     for name in dialects.names():
         for role in dialects.load(name).roles.values():
             if type(role.row) is not type(step.row):
                 continue
             try:
-                row = replace(step.row, **{k: getattr(role.row, k) for k in known if k != "accumulate"})
+                row = replace(step.row, **{k: getattr(role.row, k) for k in known if k not in joined})
             except IllFormed:
                 continue
             if row not in seen and sum(getattr(row, k) != getattr(step.row, k) for k in known) > 1:

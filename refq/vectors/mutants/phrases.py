@@ -44,8 +44,8 @@ def field(name, old, new):
             return f"rounds twice, the high half {new}, instead of once"
         where = " of the high half (the first of two roundings)" if last == "high" else ""
         return rounding(old, new) + (f", in the rounding{where}" if where else "")
-    if last == "accumulate":
-        return f"products join as {new} instead of {'exactly' if old == 'None' else old}"
+    if last in ("accumulate", "squares"):
+        return f"{'squares' if last == 'squares' else 'products'} join as {new} instead of {'exactly' if old == 'None' else old}"
     return f"{last} is {new} instead of {old}"
 
 

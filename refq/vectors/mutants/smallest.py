@@ -17,15 +17,22 @@ def sizes_of(row):
             found |= dict(zip(row.takes[name].names[1:], shape))
     if "t" in row.takes:
         found["i"] = 1 << row.q.bits
+    if "turns" in row.takes:
+        found["j"] = 2
+    if hasattr(row, "highest"):
+        found["i"] = row.highest + 1
     if hasattr(row, "groups"):
         found |= {"m": row.groups, "c": row.groups, "h": 1, "w": 1}
+    if hasattr(row, "groups") and hasattr(row, "padding"):
         (top, left, bottom, right) = row.padding
         found["h"], found["w"] = 1 + max(0, top + bottom), 1 + max(0, left + right)
     if hasattr(row, "kernel"):
         found["p"] = row.kernel[0] * row.kernel[1]
         found["h"], found["w"] = (1 + d * (k - 1) + max(row.padding) for k, d in zip(row.kernel, row.dilation))
     if hasattr(row, "places"):
-        found["r"] = row.places
+        found |= dict.fromkeys("rvp", row.places)
+    if hasattr(row, "pairing"):
+        found |= {"d": 2, "e": 1}
     return found
 
 

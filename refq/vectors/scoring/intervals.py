@@ -49,6 +49,8 @@ class Interval:
     __radd__ = __add__
 
     def __sub__(self, other):
+        if isinstance(other, Root):
+            return other
         result, known = self.corners(other, operator.sub), getattr(other, "known", {})
         if "grown" in self.known and known.get("shifted", (None,))[0] is self.known["grown"][0]:
             x, less, more = *self.known["grown"], known["shifted"][1]               # x + (x >> 1) - (x >> 4) never falls
@@ -139,7 +141,8 @@ class Interval:
         if f is None:
             raise TypeError(f"{ufunc} of intervals")
         a, b = (of(i) for i in inputs)
-        return Interval(f(a.lo, b.lo), f(a.hi, b.hi)) if f in (max, min) else f(a, b)
+        known = {"sum_of": a.known["sum_of"]} if f is max and "sum_of" in a.known else {}      # no less than the sum
+        return Interval(f(a.lo, b.lo), f(a.hi, b.hi), **known) if f in (max, min) else f(a, b)
 
     def __array_function__(self, function, kinds, inputs, how):
         if function is not np.clip:

@@ -10,6 +10,7 @@ import numpy as np
 
 from refq import ops
 from refq.graph.program import Program, Step
+from refq.grids import zero_code
 from refq.vectors.diagnosis.place import Place
 
 FIXED = {"conv2d": ("h", "w", "kh", "kw", "oh", "ow"), "table": ("i",)}
@@ -170,5 +171,5 @@ def neutral(ex, name):
                 zeros = np.asarray(ex.array(step.inputs[zero]))
                 return np.array(np.broadcast_to(zeros.reshape(-1, *[1] * (array.ndim - 1)) if zeros.ndim else zeros, array.shape),
                                 array.dtype)
-    zero = int(tensor.grid.zero) if tensor.grid is not None and tensor.grid.zero.ndim == 0 else 0
+    zero = zero_code(tensor.grid) if tensor.grid is not None and tensor.grid.axis is None else 0
     return np.full(array.shape, min(max(zero, tensor.width.lo), tensor.width.hi), array.dtype)

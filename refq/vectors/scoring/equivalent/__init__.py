@@ -9,6 +9,7 @@ The domain is what the rows declare: all codes of an operand, all constants unle
 intervals.LONGEST, and only programs that Program.prove admits.
 """
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +23,16 @@ from refq.vectors.scoring.equivalent.enumerated import enumerated
 from refq.vectors.scoring.equivalent.rows import row_alike, unread
 from refq.vectors.scoring.equivalent.sites import site_idle
 
-MOVES = ("table", "arrange", "gather")
+MOVES = ("table", "arrange", "gather", "embed", "append")
 LEFT = ("slip left_shift_lost", "slip left_shift_to_the_right", "slip left_shift_negated", "slip multiplier_overflows")
 TERMS = ("correction: zw", "correction: zz", "w - zw ", "zero points of padding", "zw forgotten")
 """Mutants of terms that are 0, or of differences that fit, where weights have no zero point."""
+PAIRED = ("slip channels_lost(y, 2)", "slip row_tail_lost(d, 2)", *(f"slip row_tile_leaks(d, {t})" for t in (2, 4, 8, 16, 32)))
+"""Mutants of tails of a head, which is two deep for each pair, and for what lies behind which the tables have no entry."""
+
+
+COUNTED = ("slip channels_shifted(turns, 1)", "slip channels_shifted(turns, -1)", "slip reversed(turns)")
+"""Mutants of the order of thresholds."""
 
 
 def reason(program, places, free):
@@ -51,11 +58,20 @@ def proof(domain, mutant):
         return said
     if domain.step.op in ("conv2d", "conv_transpose2d") and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
         return "images and filters have no longer as many channels: where it would change something it cannot run"
+    if domain.step.op == "recode" and mutant.name in COUNTED:
+        return "thresholds are counted, in whatever order they come"
+    if domain.step.op == "softmax_masked" and (isinstance(how["at"], Altered) or how["row"] != domain.row):
+        if how["row"] != replace(domain.row, row=how["row"].row):
+            return None
+        domain, how = domain.inside(), how | {"row": how["row"].row}        # its sites and fields are those of the softmax
+    if domain.step.op == "rope" and mutant.name in PAIRED:
+        return "a head is two deep for each pair: it has no tail of 2, and what reads on behind it has no entry in the tables"
     if mutant.kind in ("term", "geometry"):         # what they do to the sum does not show in how they call the run
         return unchanged(domain, mutant) or enumerated(domain, mutant)
     if mutant.kind == "slip":
         return unread(domain, how, mutant) or unchanged(domain, mutant)
-    if domain.step.op in MOVES and mutant.name.endswith((" read: sign_lost", " read: sign_invented")):
+    moved = domain.step.op in MOVES or domain.step.op == "recode" and mutant.name.startswith("codes ")
+    if moved and mutant.name.endswith((" read: sign_lost", " read: sign_invented")):
         return "codes are moved as they are: the low bits that are written do not change"
     if mutant.kind == "storage" or how["operands"] is not how["given"]:
         return operands_alike(domain, mutant) or enumerated(domain, mutant)

@@ -12,7 +12,8 @@ def operands_alike(domain, mutant):
     """A misread operand whose codes are the same both ways: none is negative, or the constants do not change."""
     operand = mutant.name.split(" ")[0]
     if mutant.name.endswith(" written: high_byte_lost"):
-        result = domain.trace()[1] if domain.step.op != "argmax" else Interval(0, LONGEST - 1)
+        places = domain.step.op == "argmax" or getattr(domain.row, "shows", "") == "places"
+        result = Interval(0, LONGEST - 1) if places else domain.trace()[1]
         return f"the result stays within {result}: 16 bits hold it" if result and result.inside(I16) else None
     if mutant.kind == "storage" and "sign_lost" in mutant.name and domain.reach[operand].lo >= 0:
         return f"no code of {operand} is negative"

@@ -1,11 +1,14 @@
 """What a step can be given, and what its registers can reach."""
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from refq import ops
 from refq.graph.bounds import bounds
-from refq.ints.width import I32, I40, I64, Width
+from refq.ints.width import I32, I40, I64, U16, U32, Width
+from refq.vectors.scoring.equivalent import norms
+from refq.vectors.scoring.equivalent.stated import STATED
 from refq.vectors.scoring.intervals import Interval, Reached, of
 
 LEAST = -(1 << 63)
@@ -26,13 +29,16 @@ def proved(row):
         return {name: (LEAST, row.y) for name in ("raw", "y")}
     if op == "shiftmax":
         return {"e": (1, Width(row.reciprocal + 1)), "total": (1 << row.n, None)}
+    if op == "layernorm_ibert" and row.squares is None:
+        roots = {"root": (1, U16)} if row.root == "exact" else {}
+        return roots | {"squares": (0, U32), "u": (LEAST, I32)}           # d * F < 2**32: d is below twice root << sh
     return {"acc": (LEAST, None)} if op == "mean" else {}
 
 REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp", "add_ratio_float32": "", "quantize": "zp",
          "rescale_double": "zp", "requantize_float32": "zp"}
 """Operations by way of float32, and the zero point that may join what they round."""
 
-SUMS = ("matmul", "conv2d", "conv_transpose2d", "batch_matmul")
+SUMS = ("matmul", "conv2d", "conv_transpose2d", "batch_matmul", "batch_matmul_log2", "batch_matmul_adalog", "batch_matmul_twin")
 POOLS = ("average_pool", "average_pool_float32")
 
 
@@ -43,6 +49,12 @@ class Domain:
         self.zeros = [name for name in zeros if name in step.row.takes]
         self.program, self.step, self.free, self.row = program, step, free, step.row
         self.constants = {} if free else {k: program.constants[t] for k, t in step.inputs.items() if t in program.constants}
+
+    def inside(self):
+        """The domain of the operation that a mask wraps: it sees shorter rows of the same codes."""
+        row = self.row
+        inner = replace(self.step, op=row.inner, row=row.row, inputs={k: self.step.inputs[k] for k in row.row.takes})
+        return Domain(self.program, inner, self.free, self.zeros)
 
     @property
     def reach(self):
@@ -88,6 +100,10 @@ class Domain:
             return (sums, None) if getattr(row, "multiplier", "") != "none" else divided(row, sums, total)
         parts = [self.traced(reach, row, forced) for reach in self.pieces()]
         seen = [joined(sites) for sites in zip(*(seen for seen, _ in parts))]
+        if self.step.op in STATED:
+            known = {site[0] for site in seen}
+            said = STATED[self.step.op](row)
+            return seen + [site for site in said if site[0] not in known], said[-1][6]
         results = [of(result) for _, result in parts if result is not None]
         return seen, union(results) if len(results) == len(parts) else None
 
@@ -104,6 +120,8 @@ class Domain:
             if self.step.op == "quantize" and row.far == "lowest_int32":
                 whole, zero = at.wrap("joined", at("converted", Interval(I32.lo, I32.hi), I32) + zero, I32), Interval(0, 0)
             return at.seen, at.clip("y", whole + zero, row.out)
+        if self.step.op in norms.TRACED:
+            return at.seen, norms.TRACED[self.step.op](self.step.op, row, reach, at)
         try:
             with np.errstate(all="ignore"):
                 return at.seen, ops.load(self.step.op).spec(*reach.values(), row=row, at=at)
@@ -114,11 +132,13 @@ class Domain:
         """`reach`, cut where x0 doubles: how often a code goes into it hangs together with how large it is; and at every shift
         of a product, which says how far it is raised first."""
         reach = self.reach
-        if self.step.op == "mul" and reach["shift"].lo != reach["shift"].hi:
+        if self.step.op == "l2_norm":
+            return norms.pieces(reach)
+        if self.step.op in ("mul", "layernorm_lstm") and reach["shift"].lo != reach["shift"].hi:
             return [reach | {"shift": Interval(s, s)} for s in range(reach["shift"].lo, reach["shift"].hi + 1)]
         if "x0" not in reach or reach["x0"].lo == reach["x0"].hi:
             return [reach]
-        return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25)]
+        return [reach | {"x0": Interval(-(1 << b), -(1 << b - 1))} for b in range(1, 25) if -(1 << b - 1) >= reach["x0"].lo]
 
 
 def divided(row, sums, total):

@@ -10,7 +10,12 @@ from refq.ints.sites import unwatched
 from refq.ints.width import Width
 from refq.machine.linear import rule_of
 from refq.vectors.mutants.smallest import smallest
-from refq.vectors.scoring.equivalent.sites import held_alike, word_idle
+from refq.vectors.scoring.equivalent.domain import SUMS
+from refq.vectors.scoring.equivalent.sites import ALIKE, held_alike, word_idle
+from refq.vectors.scoring.equivalent.stated import FALLING, HELD
+
+SUMMED = ("acc", "sum", "total", "squares")
+"""First words of the sites of sums. Behind one that lost nothing all that is held is as it is where the row says nothing."""
 
 COMMUTE = ("floor", "ceil", "half_up", "half_down")
 
@@ -72,8 +77,8 @@ def row_alike(domain, other):
     differ = [f.name for f in fields(row) if getattr(row, f.name) != getattr(other, f.name)]
     if not set(differ) & read_by_spec(step):
         return f"under this row the spec never reads {' and '.join(differ)}"
-    if differ == ["accumulate"]:
-        return joins_alike(domain, other.accumulate)
+    if len(differ) == 1 and any(isinstance(getattr(r, differ[0]), Accumulate) for r in (row, other)):
+        return joins_alike(domain, other.accumulate) if step.op in SUMS else sums_alike(domain, other)
     if differ == ["overflow"] and row.overflow == "refuse":
         return "this row refuses what its register does not hold: there is nothing that could wrap or saturate"
     if differ == ["nan"] and "refused" in (row.nan, other.nan):
@@ -82,6 +87,8 @@ def row_alike(domain, other):
         return f"a difference of {row.q} codes has at most 24 bits, which float32 holds" if row.q.bits < 24 else None
     if differ == ["zero_point"] and row.ties in COMMUTE and not domain.free:
         return f"{row.ties} commutes with adding an integer, and the sum stays within 64 bits" if room_inside(domain) else None
+    if differ == ["ties"] and step.op in FALLING and any({row.ties, other.ties} == set(pair) for pair in ALIKE[1]):
+        return f"{row.ties} and {other.ties} are one for distances from the largest code, which are not negative"
     words = (*rounding.names, "wrap", "saturate", "clip")
     if len(differ) == 1 and all(isinstance(v, Width) or v in words for v in (getattr(r, differ[0]) for r in (row, other))):
         return traces_alike(domain, other)
@@ -100,6 +107,21 @@ def joins_alike(domain, rule):
     alike = isinstance(rule, Accumulate) and rule.products == rule_of(domain.row).products
     if alike and total.inside(rule.width) and total.inside(rule.result):
         return f"every sum of some of the products stays within {total}, which {rule.width} holds: their order is free"
+    return None
+
+
+def sums_alike(domain, other):
+    rule = other.accumulate
+    if domain.step.op in HELD and rule and not domain.row.accumulate and domain.row.acc.hi <= min(rule.width.hi, rule.result.hi):
+        return f"the row refuses sums that {domain.row.acc} does not hold, and no part of one leaves {rule.width}"
+    """Does a sum of codes lose nothing on the way, under either row?"""
+    traces = domain.trace(), domain.trace(other)
+    if any(result is None for _, result in traces):
+        return None
+    own = [s for seen, _ in traces for s in seen if s[1] in ("clip", "wrap") and s[0].split("_")[0] in SUMMED]
+    if all(site[3].inside(site[5]) for site in own):
+        return "no register of the sum is left under either row: " + "; ".join(
+            dict.fromkeys(f"{s[0]} meets {s[3]}, which {s[5]} holds" for s in own))
     return None
 
 

@@ -1,12 +1,17 @@
 """Proofs by intervals: what is altered at a site and shows nothing, since the site never meets where it would."""
 from inspect import getclosurevars
 
-from refq.ints.width import Width
+from refq.ints.width import I16, Width
+from refq.vectors.scoring.equivalent.stated import RAILS, STORED
 from refq.vectors.scoring.intervals import Interval, of
 
 ALIKE = {1: (("floor", "trunc"), ("ceil", "away"), ("half_up", "half_away"), ("half_down", "half_zero")),
          -1: (("floor", "away"), ("ceil", "trunc"), ("half_up", "half_zero"), ("half_down", "half_away"))}
 """Roundings that are the same for all that is not negative, and for all that is not positive."""
+
+HALVED = {1: ({"floor", "half_down", "half_zero", "trunc"}, {"ceil", "half_up", "half_away", "away"}),
+          -1: ({"floor", "half_down", "half_away", "away"}, {"ceil", "half_up", "half_zero", "trunc"})}
+"""Roundings that are the same for halves of these signs."""
 
 EVEN = {"shiftmax": ("e",), "shiftgelu": ("e", "rest")}
 """Sites that halve an even number: k = n only where r = 0, and then the register is -2*x0."""
@@ -35,6 +40,8 @@ def alike(domain, site, altered, result):
         return f"{site[0]} lies in {site[5].bits} bits, which keep the low ones"
     if altered.method:
         return held_alike(site)
+    if getattr(altered, "before", None):            # 16 bits, wrapped, in front of a clip
+        return f"what enters {site[0]} stays within {site[3]}, which {I16} holds" if site[3].inside(I16) else None
     if getattr(altered, "limits", None):
         return limits_idle(site, *altered.limits)
     if getattr(altered, "instead", None):
@@ -44,12 +51,16 @@ def alike(domain, site, altered, result):
 
 def instead_idle(op, site, instead):
     """A shift done in another way: differs where nothing is shifted, or where the top bit is set."""
-    name, _, _, x, by, _, _ = site
+    name, _, word, x, by, _, _ = site
     if instead.__name__ == "unshifted":
+        if (op, name) in STORED:
+            return f"of {name} only low bits are stored, and 2**31 is none of them"
         return f"{name} is never shifted by 0" if by.lo > 0 else None
     if by is not None and by.hi <= 0:
         return f"{name} is shifted by 0"
     bits = getclosurevars(instead).nonlocals.get("bits", 0)
+    if word == "half_up" and by is not None and x.lo >= 0 and by.hi <= 62 and x.hi < 1 << (31 if bits == 32 else 62):
+        return f"to add a half and shift is half up for what is not negative, and {name} meets {x}"
     if name in EVEN.get(op, ()) and 0 <= x.lo and x.hi < 1 << bits:
         return f"{name} halves an even number without a sign, {x}, exactly"
     return None
@@ -76,6 +87,8 @@ def word_idle(domain, site, word):
     for sign, holds in ((1, x.lo >= 0), (-1, x.hi <= 0)):
         if holds and any({old, word} == set(pair) for pair in ALIKE[sign]):
             return f"{old} and {word} are one for what is not {'negative' if sign > 0 else 'positive'}, and {name} meets {x}"
+        if holds and method == "shift" and by.lo == by.hi == 1 and any({old, word} <= alike for alike in HALVED[sign]):
+            return f"{old} and {word} are one for halves of one sign, and {name} meets {x}"
     if method == "shift" and by.lo == by.hi == 1 and {old, word} in ({"floor", "half_down"}, {"ceil", "half_up"},
                                                                      {"trunc", "half_zero"}, {"away", "half_away"}):
         return f"{old} and {word} are one for a shift by 1, of which all that is not exact is a tie"
@@ -107,6 +120,9 @@ def change_idle(domain, site, change, result):
         return f"{name} stays within {out}, which {narrow} holds"
     if kind == "wrap" and getattr(domain.row, "store", "clip") == "wrap" and narrow.bits >= domain.row.out.bits:
         return f"of {name} only the low {domain.row.out.bits} bits are stored"
+    rail = RAILS.get((domain.step.op, name))
+    if rail and kind == "clip" and narrow.hi >= rail(domain.row):
+        return f"what {narrow} makes of {name} beyond its ends is cut later: {rail(domain.row)} and more are one"
     if result is not None and all(drowned(domain, reach, name, narrow, kind) for reach in domain.pieces()):
         return f"what {narrow} makes of {name} beyond its ends is clipped to the same rail"
     return None
@@ -135,6 +151,8 @@ def behind(op, name):
     """The site through which all goes that `name` is read for, where it is not the result."""
     if op in ("shiftmax", "shiftgelu"):
         return "total" if name.startswith("rest") else "sigmoid"
-    if op == "rescale_preshift" and name == "narrow":
-        return "middle"
-    return None
+    return HELD.get((op, name))
+
+
+HELD = {("rescale_preshift", "narrow"): "middle", ("softmax_ibert", "scaled"): "e", ("gelu_ibert", "moved"): "x"}
+"""Operation and site to the clip behind it."""

@@ -18,7 +18,7 @@ from refq.vectors.exchange.exported import export
 from refq.vectors.record import record
 
 SAID = ("relu between", "clip", "overlapping windows", "groups", "residual", "class token", "mean of channels", "pad", "slices",
-        "gather", "gelu")
+        "gather", "expanded", "gelu")
 
 
 class Reference(Backend):
