@@ -16,6 +16,7 @@ from refq.graph.assemble import Builder
 from refq.graph.calibrate import choose, observe
 from refq.graph.quantize import quantize
 from refq.grids.affine import Affine
+from refq.networks import llama as llama_of_tensors
 from refq.networks import mobilevit as first_mobilevit
 from refq.networks import mobilevit2 as second_mobilevit
 from refq.networks import swin as swin_of_tensors
@@ -219,6 +220,34 @@ def mobilenet():
     return n.headed(n.b.add("Add", "sum", (x, y)), 8)
 
 
+DECODER = {"model_type": "llama", "hidden_act": "silu", "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 37, "max_position_embeddings": 12,
+          "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True}
+"""config.json of a small one."""
+
+
+def decoder(config, seed=0):
+    """The tensors of a decoder of the Llama kind, as Hugging Face names them: float32."""
+    rng = np.random.default_rng(seed)
+    width, hidden = config["hidden_size"], config["intermediate_size"]
+    depth = width // config["num_attention_heads"]
+    heads, shared = config["num_attention_heads"] * depth, config["num_key_value_heads"] * depth
+    made = {"model.embed_tokens.weight": rng.normal(size=(config["vocab_size"], width)),
+            "model.norm.weight": rng.uniform(0.5, 1.5, width)}
+    for i in range(config["num_hidden_layers"]):
+        start = f"model.layers.{i}."
+        for part in ("input_layernorm", "post_attention_layernorm"):
+            made[f"{start}{part}.weight"] = rng.uniform(0.5, 1.5, width)
+        for part, shape in (("self_attn.q_proj", (heads, width)), ("self_attn.k_proj", (shared, width)),
+                            ("self_attn.v_proj", (shared, width)), ("self_attn.o_proj", (width, heads)),
+                            ("mlp.gate_proj", (hidden, width)), ("mlp.up_proj", (hidden, width)),
+                            ("mlp.down_proj", (width, hidden))):
+            made[f"{start}{part}.weight"] = rng.normal(0, 1.5 / shape[1] ** 0.5, shape)
+    if not config["tie_word_embeddings"]:
+        made["lm_head.weight"] = rng.normal(size=(config["vocab_size"], width))
+    return {name: value.astype(np.float32) for name, value in made.items()}
+
+
 def of_tensors(module, tensors, config):
     return lambda: module.build(tensors(), config, "drawn")
 
@@ -228,13 +257,20 @@ NETWORKS = {
     "swin": of_tensors(swin_of_tensors, lambda: swin(SWIN), {"image_size": 16}),
     "mobilevit": of_tensors(first_mobilevit, mobilevit, {"image_size": 64, "num_attention_heads": 2}),
     "mobilevit2": of_tensors(second_mobilevit, lambda: mobilevit("mobilevitv2"), {"image_size": 64}),
+    "llama": of_tensors(llama_of_tensors, lambda: decoder(DECODER), DECODER),
     "resnet": resnet, "inception": inception, "shufflenet": shufflenet, "mobilenet": mobilenet}
 """Family to a function that gives its canonical graph."""
 DIALECTS = ("ivit", "tflite", "tosa")
+FORMS = ("fqvit", "ibert", "ivit_tvm", "packqvit", "pulp_ita")
+"""Dialects with transformer operations of their own, which those networks run under too."""
+TRANSFORMERS = ("deit", "swin", "mobilevit", "mobilevit2", "llama")
+PAIRS = tuple((family, dialect) for family in NETWORKS for dialect in DIALECTS + FORMS * (family in TRANSFORMERS))
 
 
 def drawn_images(graph, count=2):
     (shape,) = graph.inputs.values()
+    if graph.places:
+        return np.random.default_rng(5).integers(0, min(graph.places.values()), (count, *shape[1:])).astype(np.int32)
     return np.random.default_rng(5).integers(-64, 65, (count, *shape[1:])) / 32
 
 

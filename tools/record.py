@@ -5,11 +5,13 @@
     python tools/record.py --table       the mutation scores of the golden packs, as a table
     python tools/record.py --only NAME ...   only those golden packs, drawn anew
     python tools/record.py --missing     only the golden packs that are not there
+    python tools/record.py --networks    only the grids, and the hashes of networks
 
 Nothing here is edited by hand. A hash that changes is explained in the commit that changes it; `--check` says pack,
 tensor and code. A golden pack is drawn once and checked by making its configurations again from their seed and running
 them by kernels and specs, which have to agree.
 """
+import argparse
 import json
 import shutil
 import sys
@@ -26,7 +28,7 @@ from refq.errors import IllFormed
 from refq.graph.calibrate import choose, observe
 from refq.graph.quantize import quantize
 from refq.ints.accumulate import Accumulate
-from refq.ints.row import differences
+from refq.ints.row import Row, differences
 from refq.load.network import load
 from refq.vectors.draw import again, draw
 from refq.vectors.pack import read
@@ -39,8 +41,10 @@ SPINE = ("ivit", "onnx", "tflite", "tosa")
 """The dialects whose whole networks are recorded; the others share their operations, and each distinct row has its pack."""
 UNITS = (("matmul+rescale", "tflite"), ("matmul+rescale", "tosa"), ("conv2d+rescale", "tflite"), ("softmax+rescale", "ivit"))
 """What real kernels are: several steps as one."""
-BUDGETS = {"batch_matmul": 40960, "mean": 24576, "conv2d": 40960, "add": 24576, "ilayernorm": 32768, "shiftgelu": 24576,
-           "shiftmax": 24576, "matmul+rescale": 49152, "conv2d+rescale": 49152}
+BUDGETS = {"batch_matmul": 40960, "mean": 24576, "conv2d": 40960, "ilayernorm": 32768, "layernorm_fqvit": 32768,
+           **dict.fromkeys(("add", "gelu_hard", "layernorm_ibert", "shiftgelu", "shiftgelu_int32", "shiftmax", "softmax_base2",
+                            "softmax_ibert", "softmax_streaming", "softmax_tosa"), 24576),
+           "matmul+rescale": 49152, "conv2d+rescale": 49152}
 """Bytes of codes where 16 KiB hold too few long sums, or too few constants."""
 
 
@@ -69,14 +73,13 @@ def hashes():
 
 
 def families():
-    """The pack hash of a drawn network of each family of vision networks."""
+    """The pack hash of a drawn network of each family, under each dialect that families are recorded under."""
     sys.path.append(str(ROOT))          # as a script it finds only what lies in tools/
-    from tools.families import DIALECTS, NETWORKS, program
+    from tools.families import PAIRS, program
     made = {}
-    for family in NETWORKS:
-        for dialect in DIALECTS:
-            with tempfile.TemporaryDirectory() as folder:
-                made[f"{family} int8 {dialect}"] = record(*program(family, dialect), Path(folder) / "pack", 1).hash
+    for family, dialect in PAIRS:
+        with tempfile.TemporaryDirectory() as folder:
+            made[f"{family} int8 {dialect}"] = record(*program(family, dialect), Path(folder) / "pack", 1).hash
     return made
 
 
@@ -118,6 +121,8 @@ def named(op, row, fully):
         if isinstance(value, Accumulate):
             rest = {k: v for k, v in differences(value).items() if k not in ("order", "overflow")}
             said += [value.order, value.overflow, *map(str, rest.values())]
+        elif isinstance(value, Row):
+            said += [f"{k}_{v}".lower() for k, v in differences(value).items()]
         else:
             said.append(str(value) if isinstance(value, str) and not fully else f"{f.name}_{value}".lower())
     return "-".join((op, *said))
@@ -227,23 +232,30 @@ def check():
 
 
 def main(arguments):
-    if arguments == ["--table"]:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true")
+    what.add_argument("--table", action="store_true")
+    what.add_argument("--networks", action="store_true")
+    what.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(wanted()))
+    what.add_argument("--missing", action="store_true")
+    chosen = parser.parse_args(arguments)
+    if chosen.table:
         print(table())
         return 0
-    if arguments == ["--check"]:
+    if chosen.check:
         lines = check()
         print("\n".join(lines) or "nothing changed")
         return 1 if lines else 0
     GOLDEN.mkdir(exist_ok=True)
     path = GOLDEN / "hashes.json"
-    if arguments[:1] in (["--only"], ["--missing"]):
-        write_packs(arguments[1:] or [name for name in wanted() if not (GOLDEN / name).exists()])
-        made = {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("vectors ")}
-    else:
+    made = {} if not path.exists() else {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("vectors ")}
+    if not (chosen.only or chosen.missing):
         (ROOT / "refq/embedded/grids.json").write_text(text(grids()))
-        write_packs(wanted())
         made = hashes()
-    path.write_text(text(made | {f"vectors {name}": read(GOLDEN / name).hash for name in wanted()}))
+    if not chosen.networks:
+        write_packs(chosen.only or [n for n in wanted() if not (chosen.missing and (GOLDEN / n).exists())])
+    path.write_text(text(made | {f"vectors {n}": read(GOLDEN / n).hash for n in wanted() if (GOLDEN / n).exists()}))
     return 0
 
 

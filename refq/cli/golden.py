@@ -11,6 +11,7 @@ from refq.cli.networks import admit, codes, quantized
 from refq.cli.networks import read as read_network
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
+from refq.graph.factors import exponents_of
 from refq.load import images as pictures
 from refq.load.network import load
 from refq.vectors.record import record, refuse_occupied
@@ -34,7 +35,8 @@ def source(model, data, labels, calibrate, recipe, dialect, picture):
     if model is None:
         if data or labels or calibrate:
             raise IllFormed("--data, --labels and --calibrate go with a MODEL; the embedded network has its own images")
-        grids = embedded.grids(recipe.name, dialect.asymmetric) if dialect.name in dialects.names() else None
+        kept = dialect.name in dialects.names() and exponents_of(dialect) is None      # channels' factors are not among them
+        grids = embedded.grids(recipe.name, dialect.asymmetric) if kept else None
         return Source("digits", load(embedded.network()), embedded.as_input(embedded.images()), embedded.labels(),
                       embedded.as_input(embedded.calibration()), grids)
     if data is None:

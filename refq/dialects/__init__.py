@@ -1,4 +1,5 @@
 """One target, one file: its arithmetic contract. `names()` lists the folder; `load` takes a name or a TOML file."""
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -6,6 +7,7 @@ from pkgutil import iter_modules
 from refq.errors import IllFormed, nearest
 
 
+@cache
 def names():
     return tuple(sorted(m.name for m in iter_modules(__path__) if m.name not in ("base", "custom")))
 

@@ -24,6 +24,7 @@ values, are refused with a sentence that names the file and the field.
 import re
 import tomllib
 from dataclasses import fields, replace
+from functools import cache
 
 from refq import dialects, ops
 from refq.dialects.base import Dialect, Role
@@ -111,6 +112,7 @@ def leave_out(roles, names):
         del roles[name]
 
 
+@cache
 def everywhere():
     """Role name to the dialects that have it, in the order of their names."""
     found = {}

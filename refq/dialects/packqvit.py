@@ -6,6 +6,9 @@ are to the base e here, because weights that are given were trained with it, and
 GELU; Row(base="two", shares="geometric", out=U5) and Row(reach=3.0), as role hard_swish has it, are what was released. LayerNorm
 is FQ-ViT's: the quantizer in front of it is the same, line for line. Products and rescales, which nobody states, are borrowed;
 so is GELU of 16-bit codes.
+
+The clip is for networks that were trained with it: one whose GELU gives more than 10 loses it. In the head of a small ViT of
+digits (vit_d64) 1.8 dB of it are left: 287 of 300 images right; with a table in its place 295, where float has 293.
 """
 from refq.dialects import fqvit, ivit
 from refq.dialects.base import Check, Dialect, Role, exact

@@ -1,7 +1,8 @@
 """XNNPACK's rndnu16 requantization (unsigned codes, SSSE3 and scalar): 16-bit registers, two roundings, half up both times.
 
 The sum is shifted first, rounded and saturated to 16 bits, then multiplied by a 15-bit mantissa. So results can differ from
-rndnu's by more than a tie. Codes are refq's signed ones: the zero point joins last, and takes up the difference.
+rndnu's by more than a tie. Codes are refq's signed ones: the zero point joins last, and takes up the difference. XNNPACK gives
+8-bit codes so; the register does not reach the ends of 16-bit ones, which rndnu's rescale makes here.
 """
 from dataclasses import replace
 
@@ -19,6 +20,6 @@ dialect = replace(
     name="xnnpack_rndnu16",
     title="XNNPACK, rndnu16: 16-bit registers, rounded half up twice",
     source=SOURCE,
-    roles=xnnpack_rndnu.dialect.roles | {"rescale": rescaled},
+    roles=xnnpack_rndnu.dialect.roles | {"rescale": rescaled, "rescale_any": xnnpack_rndnu.dialect.borrow("rescale")["rescale"]},
     checks=tied(rescaled, "half_up", SOURCE),
 )

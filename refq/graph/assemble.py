@@ -2,6 +2,8 @@
 
 `setting`, `listed` and `labels` read what stands beside the tensors, a configuration as Hugging Face and timm write it.
 """
+import math
+
 import numpy as np
 
 from refq.errors import IllFormed, Unsupported
@@ -131,12 +133,25 @@ def setting(config, *keys):
     return None
 
 
-def image_size(config, default=None):
-    """[height, width] as the configuration says, else `default`."""
-    size = setting(config, "image_size", "img_size", "input_size")
-    if size is None:
-        return default
-    return list(size)[-2:] if isinstance(size, (list, tuple)) else [size, size]
+def image_size(config, name):
+    """[height, width] as the configuration says, or None; raises IllFormed, which begins with `name`, for no such numbers."""
+    said = setting(config, "image_size", "img_size", "input_size")
+    if said is None:
+        return None
+    size = list(said)[-2:] if isinstance(said, (list, tuple)) else [said, said]
+    if len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+        raise IllFormed(f"{name}: the image size {said!r} in config.json is not two positive integers.")
+    return size
+
+
+def epsilon(config, name):
+    """The epsilon of LayerNorm as the configuration says, or None; raises IllFormed for what is no finite number above 0."""
+    eps = setting(config, "layer_norm_eps", "norm_eps")
+    if eps is None:
+        return None
+    if type(eps) not in (int, float) or not 0 < eps < math.inf:
+        raise IllFormed(f"{name}: the epsilon {eps!r} of LayerNorm in config.json is not a finite number above 0.")
+    return float(eps)
 
 
 def labels(config):

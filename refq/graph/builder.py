@@ -13,6 +13,7 @@ from refq.errors import IllFormed, nearest
 from refq.graph.calibrate import allowed, grid
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
+from refq.graph.play import fitted
 from refq.graph.program import Program, Step, Tensor
 from refq.grids.affine import Affine, symmetric
 from refq.ints.scales import ratio
@@ -96,7 +97,8 @@ class Builder:
         if not special:
             part = self.dialect.role(plays)
             allows = getattr(ops.load(part.op), "allows", None)
-            if allows and "rescale_any" in self.dialect.roles and not allows(part.row, real):
+            row = fitted(part.row, {"acc": register.width, "out": grid.width})
+            if allows and "rescale_any" in self.dialect.roles and not allows(row, real):
                 plays = "rescale_any"
         return self.step(name, plays, {"acc": source}, [(result, register.shape, grid, role)], {"scale": real},
                          {"acc": register.width, "out": grid.width}, factors=spread, unit=unit, zin=zero, zp=int(grid.zero),

@@ -48,8 +48,10 @@ def observe(graph, images, recipe, progress=None, **functions):
 def shown(graph, softmax, logits):
     """Those of the logits that a masked Softmax does not hide."""
     mask = graph.constants[softmax.inputs[1]] if len(softmax.inputs) > 1 else None
-    seen = seen_by(np, softmax.attributes["mask"], logits.shape, mask)
-    return logits[np.broadcast_to(seen, logits.shape)]
+    seen = np.broadcast_to(seen_by(np, softmax.attributes["mask"], logits.shape, mask), logits.shape)
+    if not seen.any():
+        raise IllFormed(f"node {softmax.name}: its mask hides every key from every query; leave one to be seen")
+    return logits[seen]
 
 
 def graph_input(graph):

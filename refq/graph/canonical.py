@@ -150,6 +150,10 @@ def reason(node, graph):
         return None
     if node.op not in operations:
         return node.op
+    if 0 in graph.shapes.get(node.outputs[0], ()):
+        return f"{node.op} whose result is empty"
+    if not node.attributes.get("epsilon", 0) >= 0:
+        return f"{node.op} whose epsilon is not a number from 0 up"
     if node.op in NORMS and not all(fixed[1:]):
         return f"{node.op} whose weights are not constant"
     if node.op in ("Linear", "Conv", "ConvTranspose", "LayerNormalization") and (len(fixed) != 3 or fixed != [False, True, True]):

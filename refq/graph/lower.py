@@ -44,7 +44,8 @@ def lower(graph, grids, recipe, dialect):
             own, node = settled(builder, plain_codes(builder, node))
             (own or lowered[node.op])(builder, node)
         except IllFormed as e:
-            raise e if node.name in str(e) else IllFormed(f"node {node.name}: {e}") from None
+            named = any(f"{word} {node.name}" in str(e) for word in ("node", "step"))
+            raise e if named else IllFormed(f"node {node.name}: {e}") from None
     return builder.program()
 
 

@@ -5,6 +5,7 @@ it. What is hidden has a share of exactly 0 in integers; in float it has less th
 """
 import numpy as np
 
+from refq.errors import IllFormed
 from refq.graph.plain import like
 
 HIDDEN = -80.0
@@ -38,7 +39,8 @@ def masked(node, draft):
 
 
 def hidden(draft, name):
-    """(logits, which of them are seen) where the tensor is logits of which a constant hides some; else None."""
+    """(logits, which of them are seen) where the tensor is logits of which a constant hides some; else None. Raises IllFormed
+    for a Where that gives a query a finite number in place of all its logits."""
     node = draft.maker(name)
     if node is None or node.op not in ("Add", "Where"):
         return None
@@ -47,7 +49,7 @@ def hidden(draft, name):
         value = draft.constants.get(c)
         if value is None or not ((value == 0) | (value <= HIDDEN)).all() or not (value < 0).any():
             return None
-        seen = value == 0
+        seen = np.atleast_1d(value == 0)
         # A query that sees nothing, by a number that is finite, sees everything: its logits are only lowered together.
         return None if (~seen.any(axis=-1) & np.isfinite(value).any(axis=-1)).any() else (x, seen)
     cond, *sides = (draft.constants.get(n) for n in node.inputs)
@@ -55,6 +57,10 @@ def hidden(draft, name):
         return None
     for x, little, seen in ((node.inputs[1], sides[1], cond != 0), (node.inputs[2], sides[0], cond == 0)):
         if x not in draft.constants and little is not None and little.size and (little <= HIDDEN).all():
+            seen = np.atleast_1d(seen)
+            if np.isfinite(little).any() and not seen.any(axis=-1).all():
+                raise IllFormed(f"{draft.graph.name}: node {node.name} (Where) hides every key from a query, by a finite number: "
+                                "an engine then gives all keys the same share; leave it one, or hide them by minus infinity")
             return x, seen
     return None
 

@@ -73,7 +73,8 @@ class Program:
 
     def encode(self, images, name=None):
         """Images (n *shape), float, as codes of the input tensor: by the exact quotient, ties as the dialect says; or, where
-        `entries` has a row, as the target quantizes them, from float32. Tokens and positions stand for themselves."""
+        `entries` has a row, as the target quantizes them, from float32. Tokens, positions and what stays in float stand for
+        themselves."""
         name = name or self.inputs[0]
         tensor = self.tensors[name]
         images = np.asarray(images)
@@ -83,7 +84,8 @@ class Program:
             return entered(images, self.entries[name], tensor.grid)
         if tensor.grid is not None:
             return tensor.grid.encode(images, self.ties)
-        if images.size and not ((images == np.floor(images)).all() and np.abs(images).max() <= tensor.width.hi):
+        whole = np.issubdtype(tensor.width.dtype, np.integer)           # else a float that a file's network left one
+        if whole and images.size and not ((images == np.floor(images)).all() and np.abs(images).max() <= tensor.width.hi):
             raise IllFormed(f"input {name!r} takes whole numbers (tokens, positions); the array given holds others")
         return images.astype(tensor.width.dtype)
 

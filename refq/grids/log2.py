@@ -72,6 +72,17 @@ def covering(bits, most):
     return Log2(Width(bits, False), "zero", min((1 << bits) - 2, 30))
 
 
+DEEPEST = {4: 14, 5: 15, 8: 30}
+"""The last code of a share that means a power, by bits: 5 are the 17 levels that were released."""
+
+
+def of_shares(width, switch):
+    """The grid of shares from 1 to a power of DEEPEST, and 0; raises IllFormed for codes of other widths."""
+    if width.signed or width.bits not in DEEPEST:
+        raise IllFormed(f"a grid of kind log2: shares in codes of {width}; they are unsigned, of 4, 5 or 8 bits")
+    return Log2(width, "zero", DEEPEST[width.bits], switch)
+
+
 def from_description(text):
     """The grid that `describe` gave; raises IllFormed where something is missing or malformed."""
     return described(Log2, text)

@@ -11,7 +11,7 @@ from refq.ints.operand import never_empty
 
 def real(q, s, base=np.e):
     """softmax of the real row, to a base: q (n c) codes of scale s; float64."""
-    e = np.power(base, (q.astype(np.int64) - q.max(axis=1, keepdims=True)) * s)
+    e = np.power(base, (q.astype(np.float64) - q.max(axis=1, keepdims=True)) * s)
     return e / e.sum(axis=1, keepdims=True)
 
 
@@ -24,6 +24,13 @@ def at_the_top(q, row):
     """Each row with a constant added, so that its largest code is the highest there is."""
     q = q.astype(np.int64)
     return q + row.q.hi - q.max(axis=1, keepdims=True)
+
+
+def zero_point_plays_no_part(spec):
+    """The law of that name: adding a constant to a whole row changes nothing."""
+    def law(q, *others, row):
+        return spec(at_the_top(q, row), *others, row=row) == spec(q, *others, row=row)
+    return law
 
 
 def rising(q, y):
@@ -40,6 +47,20 @@ def short(found, longest, where):
     if found["c"] > longest:
         raise IllFormed(f"{where}: rows of {found['c']} codes; their sum fits 32 bits up to {longest}")
     return never_empty("c", found, where)
+
+
+def held(found, width, most, where):
+    """For a row's `sizes`: refuses rows without codes, and those of whose exponentials, at most `most` each, `width` may not
+    hold the sum."""
+    if found["c"] * most > width.hi:
+        raise IllFormed(f"{where}: rows of {found['c']} codes; {width} holds the sum of {width.hi // most} exponentials of up to "
+                        f"{most}: shorten the rows, or give the row a wider acc")
+    return never_empty("c", found, where)
+
+
+def lowest(row):
+    """zero(row) of an operation whose y counts from its lowest code."""
+    return row.out.lo
 
 
 def held_to(longest):

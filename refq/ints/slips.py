@@ -176,6 +176,17 @@ def largest_forgotten(run, operands, row):
     return run(operands, at=Kept())
 
 
+def not_shifted(site):
+    """What is shifted at that site stays as it is."""
+    class Kept(Sites):
+        def shift(self, name, word, x, s, width):
+            return x if name == site else super().shift(name, word, x, s, width)
+
+    def slip(run, operands, row):
+        return run(operands, at=Kept())
+    return named(slip, f"{site}_not_shifted")
+
+
 def place_off_by(name, d):
     """Every place that `name` says is d further on, as far as there are any."""
     def slip(run, operands, row):

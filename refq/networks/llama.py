@@ -62,7 +62,7 @@ def number(config, key, name, default=None, whole=True):
     """A positive number of config.json; raises IllFormed that names the key."""
     value = config.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not 0 < value < math.inf:
         raise IllFormed(f"{name}: {key} of config.json is {value!r}; a language model needs a positive number there.")
     return value
 
@@ -96,6 +96,8 @@ def dimensions(tensors, config, name):
 def frequencies(config, depth, name):
     """The angle of each pair for one step of position (d/2), in float32 as transformers has it."""
     said = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(said, dict):
+        raise IllFormed(f"{name}: rope_scaling of config.json is {said!r}; it is a table of type and factor.")
     kind = said.get("rope_type", said.get("type", "default"))
     theta = number({"rope_theta": said.get("rope_theta") or config.get("rope_theta")}, "rope_theta", name, 10000.0, False)
     turns = np.array([np.float32(1) / np.float32(math.pow(theta, 2 * i / depth)) for i in range(depth // 2)], np.float32)

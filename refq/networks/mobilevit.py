@@ -12,7 +12,7 @@ Unfolding turns an image into as many rows of tokens as a patch has pixels: the 
 import re
 
 from refq.errors import IllFormed, Unsupported
-from refq.graph.assemble import Builder, image_size, setting
+from refq.graph.assemble import Builder, epsilon, image_size, setting
 
 ROOT = "mobilevit"
 SIDE = 256
@@ -111,16 +111,16 @@ def block(images, part, patch, heads, eps):
 
 def settings(builder, config):
     """(image size, patch, activation, epsilon of the norms); raises Unsupported for a backbone that is dilated."""
-    size = image_size(config)
+    size = image_size(config, builder.name)
     if size is None:
         size = [SIDE, SIDE]
         builder.note(f"The image size is not written in the file: {SIDE}x{SIDE}, by convention.")
     patch = setting(config, "patch_size") or 2
-    if not isinstance(patch, int) or patch < 1 or not all(isinstance(n, int) and n > 0 for n in size):
-        raise IllFormed(f"{builder.name}: image_size {size} and patch_size {patch!r} in config.json; give positive integers.")
+    if type(patch) is not int or patch < 1:
+        raise IllFormed(f"{builder.name}: the patch_size {patch!r} in config.json is not a positive integer.")
     if (stride := setting(config, "output_stride") or 32) != 32:
         raise Unsupported(f"{builder.name}: output_stride {stride} in config.json is not supported; 32 is: classifiers have it.")
-    return size, patch, setting(config, "hidden_act") or "silu", float(setting(config, "layer_norm_eps") or 1e-5)
+    return size, patch, setting(config, "hidden_act") or "silu", epsilon(config, builder.name) or 1e-5
 
 
 def backbone(images, root, layer):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.graph.assemble import Builder, image_size, setting
+from refq.graph.assemble import Builder, epsilon, image_size, setting
 
 SIDE = 224
 """The images that Swin is trained on, where nothing says it."""
@@ -209,9 +209,9 @@ def build(tensors, config, name):
     none; `name` stands in messages. Raises IllFormed for missing, unexpected and misshapen tensors, heads that do not divide a
     width, and windows larger than the image."""
     builder, naming = Builder(tensors, name), naming_of(tensors)
-    eps = float(setting(config, "layer_norm_eps") or 1e-5)
+    eps = epsilon(config, name) or 1e-5
     act = setting(config, "hidden_act") or "gelu"
-    size = image_size(config)
+    size = image_size(config, name)
     if size is None:
         size = [SIDE, SIDE]
         builder.note(f"The image size is not written in the file: {SIDE}x{SIDE}, by convention.")

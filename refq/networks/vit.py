@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refq.errors import IllFormed, Unsupported
-from refq.graph.assemble import Builder, labels, listed, setting
+from refq.graph.assemble import Builder, epsilon, image_size, labels, listed, setting
 from refq.graph.graph import Graph
 from refq.graph.rewrite import rewrite
 
@@ -144,8 +144,7 @@ def heads_of(builder, config, width):
 
 def image_of(builder, config, positions, patch, special):
     """(rows, columns) of patches and whether the class token has a position."""
-    size = setting(config, "image_size", "img_size", "input_size")
-    size = list(size)[-2:] if isinstance(size, (list, tuple)) else [size, size] if size else None
+    size = image_size(config, builder.name)
     if size is None:
         side = math.isqrt(positions)
         if side * side not in (positions, positions - special):
@@ -154,8 +153,6 @@ def image_of(builder, config, positions, patch, special):
         size = [side * patch[0], side * patch[1]]
         builder.note(f"The image size is not written in the file: {size[0]}x{size[1]}, from {positions} "
                      f"positions.")
-    if not all(isinstance(n, int) and n > 0 for n in size):
-        raise IllFormed(f"{builder.name}: the image size {size} in config.json is not two positive integers.")
     grid = (size[0] // patch[0], size[1] // patch[1])
     if grid[0] * grid[1] not in (positions, positions - special):
         raise IllFormed(f"{builder.name}: images of {size[0]}x{size[1]} give {grid[0] * grid[1]} patches, "
@@ -219,11 +216,11 @@ def build(tensors, config, name):
     heads = heads_of(builder, config, width)
     grid, size = image_of(builder, config, count, patch, len(special))
     patches = grid[0] * grid[1]
-    eps = setting(config, "layer_norm_eps", "norm_eps")
+    eps = epsilon(config, name)
     if eps is None:
         builder.note(f"The epsilon of the norms is not written in the file: {naming.eps:g}, as its project has "
                      f"it.")
-    d = Dimensions(width, heads, patches + len(special), naming.eps if eps is None else float(eps))
+    d = Dimensions(width, heads, patches + len(special), eps or naming.eps)
     x = tokens(builder, naming, d, grid, special, special and count == patches)
     if f"{naming.norm_pre}.weight" in tensors:
         x = builder.norm(x, naming.norm_pre, width, d.eps)

@@ -24,10 +24,11 @@ from refq.ints import polynomial, rounding, shares
 from refq.ints.accumulate import Accumulate, admit_sum, divisor, summing
 from refq.ints.bits import length
 from refq.ints.jit import jit, word
+from refq.ints.log_slips import next_bit_ignored, switched_between_powers
 from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
-from refq.ints.sites import Sites, unwatched
+from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, largest_forgotten, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I16, I64, U4, Width, at_most
 
@@ -136,15 +137,8 @@ def kernel(row):
     return log_int_softmax
 
 
-def next_bit_ignored(run, operands, row):
-    """A code is the place of the leading bit alone: shares are never rounded."""
-    class Alone(Sites):
-        def __call__(self, name, value, width):
-            return value * (name != "below")
-    return run(operands, at=Alone())
-
-
-slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten, next_bit_ignored)
+slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten, next_bit_ignored,
+         switched_between_powers)
 fitting = polynomial.fitting
 
 

@@ -74,6 +74,11 @@ def build(row, s_in, z_in, s_out, z_out):
     return {"zq": z_in, "mult": mult, "left": left, "radius": floor(15 * 2.0 ** (31 - INTEGER - left))}
 
 
+def bound(row, scale, count):
+    """The largest error of y: a unit, at the ends of the range."""
+    return result(row)[0]
+
+
 def registers(row, ends, sizes, constants):
     yield "wide", I64, I32.lo * int(constants["mult"]), I32.hi * int(constants["mult"])
 

@@ -76,8 +76,11 @@ def build(row, factors, unit, zin, zp, count=1):
 
 
 def allows(row, real):
-    """Do these ratios (a float64 array) leave a multiplier of a shift for all channels at least 4 bits?"""
-    return row.form not in ("fixed", "fixed24") or all(preshift.encode(r, row.form, row.out.bits)[1] >= 8 for r in real)
+    """Can the row say these ratios (a float64 array): does the register in front of the multiplier reach the ends of the result,
+    and does a multiplier of one shift for all channels have at least 4 bits?"""
+    made = [preshift.encode(ratio, row.form, row.out.bits) for ratio in real]
+    coarse = row.form in ("fixed", "fixed24") and any(mult < 8 for _, mult, _ in made)
+    return not coarse and all(row.middle.hi * mult >> post >= row.out.hi for _, mult, post in made)
 
 
 registers = preshift.registers

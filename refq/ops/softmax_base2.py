@@ -5,9 +5,6 @@
     inverse, geometric   y = min(c, top), c the least with S < edge * 2**c * e, edge 3/2 or 46341/2**15 (sqrt(2))
     linear               y = min(round(e * 2**b / S), 2**b - 1), b the bits of y
 
-This integer form is our reading: what was published of Int-2^n-Softmax is its float form, 2**(x - max x) over their sum, and
-the 4-bit logarithm behind it; here are shifts, one sum, and leading zeros.
-
 units    q counts s, and mult / 2**shift is s * 2**k, or s * log2(e) * 2**k for shares to the base e; S counts 2**-(k+n); a code c
          stands for 2**-c, `top` for 0 (refq.grids.log2: 14 powers and 0 in 4 bits, the released 16 and 0 in 5)
 R1       the largest code of the row is taken off, so a zero point plays no part
@@ -19,33 +16,29 @@ R6       what is beyond `top`, or a linear share of 1, is the last code
 error    linear: |y / 2**b - p| <= 2**-b + g * p + C * 2**-n for rows of C codes; logarithms: |y + log2(p)| <= d + log2((1 + g)
          * (1 + C * 2**(1-n))) for y below top and p from 2**(2-n); p is softmax to that base, d 0.5 (geometric) or 0.585, g the
          chord's 0.0615 (flat: 1) and what exponents lose, 2**-k + n * 2**-14
-source   our reading of PackQViT (NeurIPS 2023); PeiyanFlying/PackQViT Quant.py, Softmax_p2 and Log2_Quantize, commit 3753234,
-         whose float logarithm gives 0 from 2**-15 on, also where 2**-15 is nearer
+source   our reading, in integers, of PackQViT (NeurIPS 2023), whose Int-2^n-Softmax was published in float, as 2**(x - max x)
+         over their sum and a 4-bit logarithm; PeiyanFlying/PackQViT Quant.py, Softmax_p2 and Log2_Quantize, commit 3753234, which
+         gives 0 from 2**-15 on, also where 2**-15 is nearer
 """
 from dataclasses import dataclass
 from functools import cache
-from math import e as E
 from math import log2
 
 import numpy as np
 
 from refq.errors import IllFormed
 from refq.grids.affine import Affine
-from refq.grids.log2 import Log2
-from refq.ints import multiplier, rounding, shares
+from refq.grids.log2 import of_shares
+from refq.ints import halvings, rounding, shares
 from refq.ints.accumulate import Accumulate, admit_sum, divisor, summing
 from refq.ints.bits import length
 from refq.ints.halvings import EDGES, logarithm, power
 from refq.ints.jit import jit
-from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, largest_forgotten, row_tail_lost, row_tile_leaks
-from refq.ints.width import I8, I16, I64, U4, U32, Width, at_most
-
-DEEPEST = {4: 14, 5: 15, 8: 30}
-"""The last code that means a power, by the bits of y."""
+from refq.ints.width import I8, I16, I64, U4, U8, U16, U32, Width, at_most
 
 
 @dataclass(frozen=True)
@@ -66,24 +59,19 @@ class Row(Base):
         at_most(16, "softmax_base2", self.q)
         at_most(48, "softmax_base2", self.acc)
         admit_sum("softmax_base2", self.accumulate)
-        allowed = (8, 16) if self.shares == "linear" else tuple(DEEPEST)
-        if self.out.signed or self.out.bits not in allowed:
-            raise IllFormed(f"softmax_base2: {self.shares} codes of {self.out}; they are unsigned, of {allowed} bits")
+        if self.shares == "linear" and self.out not in (U8, U16):
+            raise IllFormed(f"softmax_base2: linear codes of {self.out}; they are unsigned, of 8 or 16 bits")
+        grid(self)
 
     @property
     def top(self):
         """The last code in use."""
-        return self.out.hi if self.shares == "linear" else DEEPEST[self.out.bits] + 1
+        return grid(self).hi
 
     @property
     def one(self):
         """The largest power: what e counts 1 as."""
         return 1 << self.fraction + self.n
-
-    @property
-    def mask(self):
-        """The bits of an exponent that the chord reads."""
-        return (1 << self.fraction) - 1 if self.curve == "chord" else 0
 
     @property
     def takes(self):
@@ -94,26 +82,21 @@ class Row(Base):
         return {"y": self.out("n c", 0, self.top)}
 
     def sizes(self, found):
-        if self.accumulate is None and found["c"] * self.one > self.acc.hi:
-            raise IllFormed(f"softmax_base2: rows of {found['c']} codes; {self.acc} holds the sum of {self.acc.hi // self.one}: "
-                            "give the row a wider acc, or a smaller n")
-        return never_empty("c", found, "softmax_base2")
+        width = self.acc if self.accumulate is None else I64
+        return shares.held(found, width, self.one, "softmax_base2")
 
 
 def build(row, scale, zero):
     """The constants of a step: `scale` of q (float64); `zero`, its zero point, plays no part. A power of two is a shift where the
     base is two. Raises IllFormed for scales of 2**15 halvings and more."""
-    mult, shift = multiplier.q15(scale * (log2(E) if row.base == "e" else 1.0) * (1 << row.fraction))
-    if not 0 <= shift <= 62 or not mult:
-        raise IllFormed(f"softmax_base2: codes of scale {scale!r}; scales of 2**-20 to 2**6 are defined: rescale it first")
-    return {"mult": mult, "shift": shift}
+    return halvings.multiplier(scale * (log2(np.e) if row.base == "e" else 1.0) * (1 << row.fraction), 62, "softmax_base2")
 
 
 def grid(row):
     """What y lies on."""
     if row.shares == "linear":
         return Affine(row.out, 2.0 ** -row.out.bits, 0)
-    return Log2(row.out, "zero", row.top - 1, row.shares)
+    return of_shares(row.out, row.shares)
 
 
 def holds(row, scale, count):
@@ -132,7 +115,7 @@ def spec(q, mult, shift, row, at=unwatched):
     lowered = at("lowered", q - q.max(axis=1, keepdims=True), Width(row.q.bits + 1))               # R1
     exact = at.shift("exact", row.ties, at("wide", -lowered * mult, I64), shift, I64)              # R2
     t = at("t", np.minimum(exact, (n << k) - 1), Width(length(n << k), False))                     # R2
-    e = at("e", power(t, k, n, row.mask), U32)                                                   # R3
+    e = at("e", power(t, k, n, halvings.mask(row.curve, k)), U32)                                  # R3
     total = at("total", divisor(e, row.accumulate, at), row.acc)                                   # R4
     if row.shares == "linear":
         found = at.divide("share", row.ties, e << row.out.bits, total, U32)
@@ -143,36 +126,25 @@ def spec(q, mult, shift, row, at=unwatched):
 
 @cache
 def kernel(row):
-    ties, divided, sum_of = rounding.word(row.ties), rounding.divide(row.ties), summing(row.accumulate)
-    k, n, top, bits, codes = row.fraction, row.n, row.top, row.out.bits, 1 << row.q.bits if row.q.bits <= 8 else 0
-    mask, linear, (edge, down) = row.mask, row.shares == "linear", EDGES.get(row.shares, (1, 0))
+    exponential, code, sum_of = halvings.exponential(row), halvings.code(row), summing(row.accumulate)
 
     @jit(nogil=True)
     def softmax_base2(q, mult, shift, y):
-        # 8-bit codes have at most 256 distances from the largest: their powers are made once
-        powers, e = np.empty(codes, np.int64), np.empty(q.shape[1], np.int64)
-        for d in range(codes):
-            powers[d] = power(min(max(ties(d * mult, shift), 0), (n << k) - 1), k, n, mask)        # R2 R3
+        e = np.empty(q.shape[1], np.int64)
         for r in range(q.shape[0]):
             largest = np.int64(q[r].max())                                                         # R1
             for c in range(q.shape[1]):
-                d = largest - q[r, c]                                                              # R1
-                e[c] = powers[d] if codes else power(min(max(ties(d * mult, shift), 0), (n << k) - 1), k, n, mask)  # R2 R3
+                e[c] = exponential(largest - q[r, c], mult, shift)                                 # R1 R2 R3
             total = max(sum_of(e), 1)                                                              # R4
             for c in range(q.shape[1]):
-                found = divided(e[c] << bits, total) if linear else logarithm(total, e[c], edge, down)  # R5
-                y[r, c] = min(found, top)                                                          # R6
+                y[r, c] = code(e[c], total)                                                        # R5 R6
 
     return softmax_base2
 
 
-real = shares.real
+real, bound = shares.real, halvings.bound
 slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten)
-
-
-def r1_zero_point_plays_no_part(q, mult, shift, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), mult, shift, row) == spec(q, mult, shift, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r2_keeps_order(q, mult, shift, row):
@@ -182,7 +154,5 @@ def r2_keeps_order(q, mult, shift, row):
 
 def r5_powers_of_two_are_exact(q, mult, shift, row):
     """A code in all of 2**j places gives each the logarithm j."""
-    if row.shares == "linear" or row.accumulate is not None:
-        return True
-    alike = ((j, np.zeros((1, 1 << j), np.int64)) for j in range(q.shape[1].bit_length()))
-    return all((spec(row_of, mult, shift, row) == min(j, row.top)).all() for j, row_of in alike)
+    powers = () if row.shares == "linear" or row.accumulate is not None else range(q.shape[1].bit_length())
+    return all((spec(np.zeros((1, 1 << j), np.int64), mult, shift, row) == min(j, row.top)).all() for j in powers)

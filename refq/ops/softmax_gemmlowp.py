@@ -72,17 +72,12 @@ def build(row, scale, zero):
     return {"mult": mult, "left": 31 - shift, "least": -floor(31 * 2.0 ** (31 - INTEGER - 31 + shift))}
 
 
-holds, registers, real = shares.held_to(LONGEST), shares.up_to(I32, ONE + 1), shares.real
+holds, registers, real, zero = shares.held_to(LONGEST), shares.up_to(I32, ONE + 1), shares.real, shares.lowest
 
 
 def result(row, scale):
     """The scale of y; its zero point is the lowest code."""
     return 2.0 ** -row.out.bits
-
-
-def zero(row):
-    """The zero point of y."""
-    return row.out.lo
 
 
 def bound(row, scale, count):
@@ -96,13 +91,13 @@ def spec(q, mult, left, least, row, at=unwatched):
     lifted = at.wrap("lifted", d << left, I32)                                                     # R3
     t = at.shift("t", "half_up", at("wide", lifted * mult, I64), 31, I32)                          # R3
     e = at("e", fixedpoint.exp_neg(np.minimum(t, 0), INTEGER), I32)                                # R4
-    near = at.shift("near", row.ties, e, 12, Width(21))                                                  # R4
+    near = at.shift("near", row.ties, e, 12, Width(21))                                            # R4
     total = divisor(np.where(d >= least, near, 0), row.accumulate, at, ONE)                        # R2 R4
     total = at("total", within(at, "sum_held", total, I32, row.accumulate), I32)                   # R4
-    zeros = at("zeros", clz32(total), I8)                                              # R5
+    zeros = at("zeros", clz32(total), I8)                                                          # R5
     factor = at("factor", fixedpoint.reciprocal((total << zeros) - (1 << 31)), I32)                # R5
     share = at.shift("share", "half_up", at("product", factor * e, I64), 31, I32)                  # R6
-    scaled = at.shift("scaled", row.ties, share, 43 - zeros - row.out.bits, Width(row.out.bits + 2))                   # R6
+    scaled = at.shift("scaled", row.ties, share, 43 - zeros - row.out.bits, Width(row.out.bits + 2))  # R6
     return np.where(d >= least, at.clip("y", scaled + row.out.lo, row.out), row.out.lo)            # R2 R7
 
 
@@ -126,7 +121,7 @@ def kernel(row):
             for c in range(q.shape[1]):
                 parts[c] = near[largest - q[r, c]]                                                 # R4
             total = held(max(sum_of(parts), ONE))                                                  # R4
-            zeros = clz32(total)                                                       # R5
+            zeros = clz32(total)                                                                   # R5
             factor, down = reciprocal((total << zeros) - 2147483648), 43 - zeros - bits            # R5
             for c in range(q.shape[1]):
                 d = largest - q[r, c]                                                              # R1
@@ -142,11 +137,7 @@ def all_take_part(run, operands, row):
 
 
 slips = (all_take_part, channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
-
-
-def r1_zero_point_plays_no_part(q, mult, left, least, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), mult, left, least, row) == spec(q, mult, left, least, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r2_far_codes_have_no_share(q, mult, left, least, row):

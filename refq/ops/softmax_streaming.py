@@ -20,18 +20,17 @@ source   Islamoglu et al. 2023 (ITA, arXiv 2307.03493); pulp-platform/ITA src/it
 """
 from dataclasses import dataclass
 from functools import cache
-from math import log, log2
+from math import e, log2
 
 import numpy as np
 
 from refq.errors import IllFormed
-from refq.ints import multiplier, rounding, shares
+from refq.ints import halvings, rounding, shares
 from refq.ints.jit import jit
-from refq.ints.operand import never_empty
 from refq.ints.row import Row as Base
 from refq.ints.row import choice, decided
-from refq.ints.sites import Sites, unwatched
-from refq.ints.slips import channels_shifted, row_tail_lost, row_tile_leaks
+from refq.ints.sites import unwatched
+from refq.ints.slips import channels_shifted, not_shifted, row_tail_lost, row_tile_leaks
 from refq.ints.width import I8, I16, I64, U8, Width, at_most
 
 ONE, MOST = 1 << 8, 31
@@ -63,25 +62,16 @@ class Row(Base):
         return {"y": self.out("n c")}
 
     def sizes(self, found):
-        if found["c"] * ONE > self.acc.hi:
-            raise IllFormed(f"softmax_streaming: rows of {found['c']} codes; {self.acc} holds the sum of {self.acc.hi // ONE} "
-                            f"powers of up to {ONE}: shorten the rows, or give the row a wider acc")
-        return never_empty("c", found, "softmax_streaming")
+        return shares.held(found, self.acc, ONE, "softmax_streaming")
 
 
 def build(row, scale, zero):
     """The constants of a step: `scale` of q (float64); `zero`, its zero point, plays no part. log(2) / 2**k is a shift by k.
     Raises IllFormed for scales that are no number of halvings of 15 bits."""
-    mult, shift = multiplier.q15(scale * log2(np.e))
-    if not 0 <= shift <= 31 or not mult:
-        raise IllFormed(f"softmax_streaming: codes of scale {scale!r}; scales of 2**-16 to 2**14 are defined: rescale it first")
-    return {"mult": mult, "shift": shift}
+    return halvings.multiplier(scale * log2(e), 31, "softmax_streaming")
 
 
-def fitting(scale):
-    """The least float32 not below `scale` that is log(2) / 2**k, for which halvings are a shift."""
-    exact = log(2) * 2.0 ** np.ceil(log2(scale / log(2)) - 2.0 ** -20)
-    return float(np.float32(exact))
+fitting, real, zero = halvings.fitting, shares.real, shares.lowest
 
 
 def holds(row, scale, count):
@@ -94,9 +84,10 @@ def result(row, scale):
     return 1.0 / row.peak
 
 
-def zero(row):
-    """The zero point of y: its lowest code."""
-    return row.out.lo
+def bound(row, scale, count):
+    """The largest error of y: of codes alike whose tiles lost their sum, or of shares that were halved for each tile."""
+    tiles = -(-count // row.tile)
+    return max(1 - 0.5 ** 0.5 / count, 1 - 2.0 ** -(1 + (tiles - 1) / 2)) + 1 / row.peak
 
 
 def registers(row, ends, sizes, constants):
@@ -123,7 +114,7 @@ def spec(q, mult, shift, row, at=unwatched):
 
 @cache
 def kernel(row):
-    ties, tile, lo, lowest, top = rounding.word(row.ties), row.tile, row.q.lo, row.out.lo, row.peak * ONE
+    steps, tile, lo, lowest, top = halvings.steps(row.ties, MOST), row.tile, row.q.lo, row.out.lo, row.peak * ONE
 
     @jit(nogil=True, error_model="numpy")
     def softmax_streaming(q, mult, shift, y):
@@ -132,34 +123,18 @@ def kernel(row):
             for first in range(0, q.shape[1], tile):
                 part = q[r, first:min(first + tile, q.shape[1])]
                 before, largest = largest, max(largest, np.int64(part.max()))                      # R1
-                total >>= min(ties((largest - before) * mult, shift), MOST)                        # R2 R3
+                total >>= steps(largest - before, mult, shift)                                     # R2 R3
                 for c in range(part.size):
-                    total += ONE >> min(ties((largest - part[c]) * mult, shift), MOST)             # R2 R4
+                    total += ONE >> steps(largest - part[c], mult, shift)                          # R2 R4
             inverse = top // total                                                                 # R5
             for c in range(q.shape[1]):
-                y[r, c] = (inverse >> min(ties((largest - q[r, c]) * mult, shift), MOST)) + lowest  # R2 R5
+                y[r, c] = (inverse >> steps(largest - q[r, c], mult, shift)) + lowest              # R2 R5
 
     return softmax_streaming
 
 
-real = shares.real
-
-
-def sum_not_shifted(run, operands, row):
-    """What was summed before stays as it is where a larger code comes."""
-    class Kept(Sites):
-        def shift(self, name, word, x, s, width):
-            return x if name == "kept" else super().shift(name, word, x, s, width)
-
-    return run(operands, at=Kept())
-
-
-slips = (sum_not_shifted, channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
-
-
-def r1_zero_point_plays_no_part(q, mult, shift, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), mult, shift, row) == spec(q, mult, shift, row)
+slips = (not_shifted("kept"), channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r3_largest_first_is_one_tile(q, mult, shift, row):

@@ -95,11 +95,6 @@ def result(row, scale):
     return 2.0 ** -row.out.bits
 
 
-def zero(row):
-    """The zero point of y."""
-    return row.out.lo
-
-
 def registers(row, ends, sizes, constants):
     """The sum of a row, and the products of an exponential with the reciprocal, before and after their shift."""
     most = int(np.max(constants["t"])) if "t" in constants else I32.hi
@@ -146,13 +141,9 @@ def kernel(row):
     return softmax_tosa
 
 
-real = shares.real
+real, zero, bound = shares.real, shares.lowest, softmax_gemmlowp.bound
 slips = (channels_shifted("t", 1), channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
-
-
-def r1_zero_point_plays_no_part(q, t, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), t, row) == spec(q, t, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r5_larger_exponentials_have_no_smaller_shares(q, t, row):

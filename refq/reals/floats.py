@@ -151,12 +151,13 @@ def slices(xp, a, x, starts=None, ends=None, axes=None, steps=None):
 
 
 def pieces(a, x, sizes=None):
-    """The lengths of a Split's results along its axis."""
-    if sizes is not None:
-        return ints(sizes)
-    n, count = x.shape[a.get("axis", 0)], a["num_outputs"]
+    """The lengths of a Split's results along its axis; raises ValueError where they do not fill it."""
+    n, count = x.shape[a.get("axis", 0)], a["num_outputs"] if sizes is None else len(sizes)
     size = -(-n // count)
-    return (size,) * (count - 1) + (n - size * (count - 1),)
+    parts = (size,) * (count - 1) + (n - size * (count - 1),) if sizes is None else ints(sizes)
+    if min(parts) < 0 or sum(parts) != n:
+        raise ValueError(f"parts of {', '.join(map(str, parts))} do not make an axis of {n}")
+    return parts
 
 
 def split(xp, a, x, sizes=None):

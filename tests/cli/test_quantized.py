@@ -22,21 +22,21 @@ def layer(tmp_path):
 def test_golden_says_what_stays_in_float(refq, layer):
     """No recipe, no calibration; the summary, the JSON and the pack's table name the node and the reason."""
     model, images = layer
-    said = refq("golden", model, "--data", images, "--dialect", "tosa", "--out", "pack").out
-    assert "under recipe as filed and dialect tosa, integers, but for 1 node in float" in said
+    said = refq("golden", model, "--data", images, "--dialect", "onnx", "--out", "pack").out
+    assert "under recipe as filed and dialect onnx, integers, but for 1 node in float" in said
     assert "in float          Softmax: softmax is borrowed from" in said and "comes quantized" in said
     assert "in float: y (Softmax: softmax is borrowed from" in refq("show", "pack").out
     assert json.loads(refq("show", "pack", "--json").out)["left"].keys() == {"y"}
-    assert "recipe as filed" in refq("show", model, "--dialect", "tosa").out
+    assert "recipe as filed" in refq("show", model, "--dialect", "onnx").out
     assert "PASS" in refq("verify", "pack", "--against", "pack/cases").out.upper()
 
 
 def test_integers_alone(refq, layer):
     """The borrowed role plays."""
     model, images = layer
-    said = refq("golden", model, "--data", images, "--dialect", "tosa", "--integer-only", "--out", "pack").out
+    said = refq("golden", model, "--data", images, "--dialect", "onnx", "--integer-only", "--out", "pack").out
     assert "integers only" in said and "borrowed          softmax" in said
-    codes = refq("run", model, "--input", images, "--dialect", "tosa", "--integer-only", "--json").out
+    codes = refq("run", model, "--input", images, "--dialect", "onnx", "--integer-only", "--json").out
     assert json.loads(codes)["left"] == {} and json.loads(codes)["calibrated"] is False
 
 

@@ -155,7 +155,7 @@ def test_names_offer_the_nearest(refused, golden, model):
     assert "did you mean half_even" in refused("show", "half_evn")
     assert "mine.toml" in golden(model, "--dialect", "mine.toml")
     assert "zzz" in refused("show", "zzz")
-    assert "no recipe 'nosuch'; there are int8" in golden(model, "--recipe", "nosuch")
+    assert "no recipe 'nosuch'; there are fqvit, int8" in golden(model, "--recipe", "nosuch")
     assert "no dialect 'int8'; there are" in golden(model, "--dialect", "int8")
     assert "bounds the error" in refused("show", "tosa_inexact") and "not published" in refused("show", "qnn")
 

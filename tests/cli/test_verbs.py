@@ -78,7 +78,7 @@ def test_golden_as_json(refq_json, made, tmp_path):
     pack = read_pack(tmp_path / "pack")
     assert report["pack_hash"] == pack.hash and report["program_hash"] == pack.manifest["program_hash"]
     assert report["steps"] == len(pack.program.steps) and report["cases"] == 1 and report["images"] == 3
-    assert report["borrowed"]["softmax"] == "ivit" and report["events"] == pack.events
+    assert report["borrowed"]["layernorm"] == "ivit" and report["events"] == pack.events
     assert report["bytes"] == sum(f.stat().st_size for f in (tmp_path / "pack").rglob("*") if f.is_file())
     assert report["agreement"] <= 3 and "float_right" not in report
 

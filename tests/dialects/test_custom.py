@@ -53,7 +53,7 @@ def test_differences(tmp_path):
         ties = "half_even"
         zero_point = "inside"
         [softmax]
-        out = "i16"
+        exponentials = "rounded"
         """))
     tosa = dialects.load("tosa")
     assert (made.name, made.title, made.source, made.date) == ("mine", "My NPU", "its manual, chapter 4", "2026-01")
@@ -62,6 +62,7 @@ def test_differences(tmp_path):
     row, old = made.roles["rescale"].row, tosa.roles["rescale"].row
     assert (row.ties, row.zero_point, row.multiplier, row.acc) == ("half_even", "inside", old.multiplier, I32)
     assert made.roles["rescale_wide"] == tosa.roles["rescale_wide"]
+    assert made.roles["softmax"].row.exponentials == "rounded" and tosa.roles["softmax"].row.exponentials == "fixed"
 
 
 def test_products_join_in_the_registers_of_the_file(tmp_path):
@@ -80,7 +81,7 @@ def test_products_join_in_the_registers_of_the_file(tmp_path):
 
 def test_a_changed_role_is_its_own(tmp_path):
     """A borrowed role stays borrowed where the file does not touch it, and is the file's own where it does."""
-    made = dialects.load(written(tmp_path, 'base = "tosa"\n[layernorm]\n'))
+    made = dialects.load(written(tmp_path, 'base = "onnx"\n[layernorm]\n'))
     assert made.roles["softmax"].borrowed == "ivit" and made.roles["layernorm"].borrowed is None
 
 
@@ -181,9 +182,9 @@ VALUES = ("3", "-1", "99", "2.5", "nan", "true", '"x"', '"half_up"', '"i8"', '"f
           "{}", "{a = 1}", "{width = 3}", "2026-01-01")
 
 
-@pytest.mark.parametrize("role", dialects.load("onnx").roles)
+@pytest.mark.parametrize("role", {part.op: role for role, part in dialects.load("onnx").roles.items()}.values())
 def test_any_value_in_any_field(tmp_path, role):
-    """Every kind of TOML value in every field of every role makes a dialect or one sentence, never another exception."""
+    """Every kind of TOML value in every field of one role of each operation: a dialect or one sentence, no other exception."""
     row = dialects.load("onnx").roles[role].row
     refused = 0
     for field in [f.name for f in fields(row)] + ["op"]:
@@ -214,7 +215,8 @@ def test_a_role_taken_over_is_the_targets_own_and_a_borrowed_one_is_not(tmp_path
     assert (made.roles["add"].row, made.roles["add"].borrowed) == (ivit.roles["add"].row, None)
     wide = made.roles["add_wide"]
     assert (wide.row.ties, wide.row.left, wide.borrowed) == ("half_up", 0, None)
-    assert made.roles["softmax"] == dialects.load("tosa").roles["softmax"] and made.roles["softmax"].borrowed == "ivit"
+    tosa = dialects.load("tosa").roles["softmax"]
+    assert (made.roles["softmax"].op, made.roles["softmax"].row, made.roles["softmax"].borrowed) == (tosa.op, tosa.row, "tosa")
     assert made.roles["gelu"].op == "shiftgelu" and made.roles["gelu"].borrowed == "ivit"
     assert "layernorm" not in made.roles
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from load.drawn import Sketch, vit, written
 
-from refq.errors import Unsupported
+from refq.errors import IllFormed, Unsupported
 from refq.graph.canonical import canonical, operations
 from refq.graph.evaluate import evaluate
 from refq.graph.graph import Graph, Node
@@ -215,6 +215,36 @@ def test_all_that_has_no_canonical_form_is_named_at_once():
     with pytest.raises(Unsupported) as caught:
         canonical(Graph("g", {"x": (1, 4)}, ("y",), nodes, {}))
     assert "Log (a, c)" in str(caught.value) and "Pow (b)" in str(caught.value)
+
+
+EMPTY = {
+    "rows of no code": ("Softmax whose result is empty", [("MatMul", ("x", "w"), ("h",)), ("Softmax", ("h",), ("y",))],
+                        {"w": np.zeros((6, 0))}),
+    "a norm below 0": ("LayerNormalization whose epsilon is not a number from 0 up",
+                       [("LayerNormalization", ("x", "g", "g"), ("y",), {"epsilon": -1e-5})], {"g": np.ones(6)}),
+    "a part of nothing": ("Slice whose result is empty",
+                          [("Split", ("x", "s"), ("a", "b"), {"axis": 2}), ("Add", ("x", "a"), ("c",)),
+                           ("Concat", ("c", "b"), ("y",), {"axis": 2})], {"s": np.array([6, 0])}),
+}
+
+
+@pytest.mark.parametrize("said, nodes, constants", EMPTY.values(), ids=list(EMPTY))
+def test_rows_that_cannot_be_are_refused(said, nodes, constants):
+    net = Graph("net", {"x": (1, 4, 6)}, ("y",), tuple(Node(f"n{i}", *node) for i, node in enumerate(nodes)), constants)
+    with pytest.raises(Unsupported, match=said):
+        canonical(net)
+
+
+@pytest.mark.parametrize("sizes, said", [([3, 2], "parts of 3, 2 do not make an axis of 6"), ([7, -1], "parts of 7, -1 do"),
+                                         (None, "parts of 2, 2, 2, 2, -2 do not make an axis of 6")])
+def test_a_split_that_does_not_fill_its_axis_is_refused(sizes, said):
+    """Odd sizes are no matter (test_each_way_of_saying_it_has_one_form); these are. Five of six: no last part is left."""
+    inputs, results = (("x",), "abcde") if sizes is None else (("x", "s"), "ab")
+    constants = {} if sizes is None else {"s": np.array(sizes)}
+    attributes = {"axis": 2} | ({"num_outputs": 5} if sizes is None else {})
+    net = Graph("net", {"x": (1, 4, 6)}, ("a",), (Node("part", "Split", inputs, tuple(results), attributes),), constants)
+    with pytest.raises(IllFormed, match=f"node part .*{said}"):
+        canonical(net)
 
 
 @pytest.mark.parametrize("model", ["vit_d64_l6_mnist_fp32", "vit_d128_l6_cifar10_fp32",

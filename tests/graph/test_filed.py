@@ -56,9 +56,9 @@ def test_a_tensor_without_a_grid_is_an_island():
 def test_what_is_borrowed_runs_in_float_unless_integers_alone_are_asked_for():
     """A role of another dialect does not play of itself; --integer-only lets it, and names what nothing plays."""
     net = graph([("Softmax", "x", "y", {})], {"x": grid(0.25), "y": grid(1 / 256, -128)})
-    tosa = dialects.load("tosa")
-    assert tosa.roles["softmax"].borrowed
-    floats, integers = play(net, tosa), play(net, tosa, integer_only=True)
+    tosa, onnx = dialects.load("tosa"), dialects.load("onnx")
+    assert onnx.roles["softmax"].borrowed
+    floats, integers = play(net, onnx), play(net, onnx, integer_only=True)
     assert "softmax is borrowed from" in floats.left["y"] and not integers.left
     assert "island" not in {s.op for s in integers.steps}
     x = codes(floats)

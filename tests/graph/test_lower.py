@@ -211,6 +211,16 @@ def test_a_role_that_is_absent_is_named(tmp_path):
         quantize(network, nets.images(network), "int8", bare)
 
 
+@pytest.mark.parametrize("dialect", ["ibert", "fqvit", "ivit"])
+def test_what_an_operation_refuses_names_the_node(tmp_path, dialect):
+    """Logits too coarse for exp: also where the operation's own name holds the node's, as log_int_softmax does softmax."""
+    network = nets.network(tmp_path, lambda s: s.add("Softmax", "images", axis=-1))
+    images = nets.images(network) * 1e4
+    with pytest.raises(IllFormed, match="(node|step) softmax.*: codes of scale .* have no code for -") as refused:
+        quantize(network, images, "int8", dialect)
+    assert "\n" not in str(refused.value)
+
+
 ELSEWHERE = {"ArgMax", "Requantize", "TopKPlaces", "BatchNormalization", "GroupNormalization", "LpNormalization",
              "RMSNormalization", "RotaryEmbedding", "Append"}
 """Operations that other files hold: integers that are no reals, files that come quantized, norms, language models."""

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from load.drawn import Sketch, written
 
+from refq.errors import IllFormed
 from refq.graph.canonical import canonical
 from refq.graph.evaluate import evaluate
 from refq.graph.graph import Graph, Node
+from refq.graph.quantize import quantize
 from refq.load.onnx import load
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -72,6 +74,30 @@ def test_what_is_no_mask_is_added(constants):
     net, form = graph(("Add", ("x", "c"), ("a",)), ("Softmax", ("a",), ("y",)), **constants)
     assert [kind for kind, _ in softmaxes(form)] == [None]
     agree(net, form)
+
+
+def test_a_query_replaced_by_a_finite_number_is_refused():
+    """An engine gives all its keys the same share, where a mask would give them none; by minus infinity it gives no number."""
+    seen = np.where(np.arange(6)[:, None] == 2, 0.0, TRI)
+    nodes = ("Where", ("m", "x", "little"), ("a",)), ("Softmax", ("a",), ("y",))
+    with pytest.raises(IllFormed, match=r"node .* \(Where\) hides every key from a query") as refused:
+        graph(*nodes, m=seen, little=-1e9)
+    assert "\n" not in str(refused.value)
+    net, form = graph(*nodes, m=seen, little=-np.inf)
+    assert (agree(net, form, finite=False)[:, :, 2] == 0).all()
+
+
+def test_one_number_for_all_logits_is_no_mask():
+    net, form = graph(("Add", ("x", "c"), ("a",)), ("Softmax", ("a",), ("y",)), c=-100.0)
+    assert [kind for kind, _ in softmaxes(form)] == [None]
+    agree(net, form)
+
+
+def test_a_mask_of_all_keys_is_refused():
+    """Nothing is left to choose the grid of the logits by."""
+    net, form = graph(("Add", ("x", "c"), ("a",)), ("Softmax", ("a",), ("y",)), c=np.full((6, 6), -np.inf))
+    with pytest.raises(IllFormed, match="node softmax: its mask hides every key from every query"):
+        quantize(form, np.zeros((2, 2, 6, 6)), "int8", "ivit")
 
 
 def test_a_row_of_minus_infinity_sees_nothing():

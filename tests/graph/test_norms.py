@@ -7,6 +7,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import refq
+from refq import dialects
 from refq.errors import IllFormed, Unsupported
 from refq.graph.canonical import canonical
 from refq.graph.evaluate import evaluate
@@ -116,6 +117,27 @@ def test_groups_of_either_opset(size):
     form, x = canonical(net), np.random.default_rng(1).normal(0, 1, (2, 8, 2, 2))
     np.testing.assert_allclose(evaluate(form, x)["y"], evaluate(net, x)["y"], atol=1e-12)
     assert form.constants[form.nodes[0].inputs[1]].shape == (8,)
+
+
+NORMS = {
+    "LayerNormalization": ((1, 6, 32), 2, {"axis": -1}),
+    "RMSNormalization": ((1, 6, 32), 1, {}),
+    "GroupNormalization": ((1, 32, 3, 3), 2, {"num_groups": 4}),
+}
+"""Shape, number of weights and attributes."""
+
+
+@pytest.mark.parametrize("name", dialects.names())
+def test_every_dialect_is_near_the_real_norm(name):
+    """20 dB at least, whatever ratio the registers of a norm have to the grid of the result: a target whose rescale does not
+    reach so far has another role for it."""
+    for op, (shape, many, attributes) in NORMS.items():
+        draw = np.random.default_rng(2)
+        weights = (draw.uniform(0.5, 1.5, 32), draw.normal(0, 0.5, 32))[:many]
+        form, x = canonical(norm(op, shape, *weights, epsilon=1e-5, **attributes)), draw.normal(0, 1, (4, *shape[1:]))
+        program, wanted = refq.quantize(form, x, dialect=name), evaluate(form, x)["y"]
+        off = program.tensors["y"].grid.decode(program.run(program.encode(x), engine="spec")["y"]) - wanted
+        assert (wanted ** 2).sum() > 100 * (off ** 2).sum(), op
 
 
 def test_what_is_refused():

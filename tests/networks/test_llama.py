@@ -113,7 +113,8 @@ def test_frequencies_of_rotary_positions(tmp_path, kind, said):
     ({"head_dim": 5}, IllFormed, "odd"), ({"head_dim": 8}, IllFormed, "q_proj.weight"), ({"rms_norm_eps": 0}, IllFormed, "eps"),
     ({"max_position_embeddings": "long"}, IllFormed, "max_position_embeddings"), ({"hidden_act": "gelu"}, Unsupported, "gelu"),
     ({"model_type": "gemma"}, Unsupported, "gemma"), ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, Unsupported, "yarn"),
-    ({"rope_scaling": {"type": "linear"}}, IllFormed, "factor"), ({"sliding_window": 4}, Unsupported, "sliding_window")))
+    ({"rope_scaling": {"type": "linear"}}, IllFormed, "factor"), ({"rope_scaling": "linear"}, IllFormed, "rope_scaling"),
+    ({"rms_norm_eps": float("inf")}, IllFormed, "rms_norm_eps"), ({"sliding_window": 4}, Unsupported, "sliding_window")))
 def test_configurations_that_cannot_be_are_refused(tmp_path, changes, error, said):
     tensors = decoders.drawn(decoders.CONFIG)
     with pytest.raises(error, match=said) as refused:

@@ -60,7 +60,8 @@ def test_counters_in_a_file_are_passed_over(tmp_path):
     ("mobilevit", CONFIG | {"num_attention_heads": 3}, IllFormed, "3 heads do not divide the width 8 of mobilevit"),
     ("mobilevit", CONFIG | {"output_stride": 16}, Unsupported, "output_stride 16 in config.json is not supported"),
     ("mobilevit", CONFIG | {"hidden_act": "mish"}, Unsupported, "the activation 'mish'"),
-    ("mobilevit", CONFIG | {"patch_size": 0.5}, IllFormed, "give positive integers"),
+    ("mobilevit", CONFIG | {"patch_size": 0.5}, IllFormed, "not a positive integer"),
+    ("mobilevitv2", CONFIG | {"layer_norm_eps": -1}, IllFormed, "the epsilon -1 of LayerNorm in config.json is not a finite"),
 ])
 def test_what_is_refused(root, config, error, said):
     """One sentence each, which names the block or the setting."""

@@ -88,6 +88,10 @@ def changed(tensors, **new):
     (lambda: changed(swin(SWIN), **{SWIN["block"].format(0, 1) + SWIN["table"]: np.zeros((8, 2))}), CONFIG, IllFormed,
      "has 8 rows; a window of w x w takes"),
     (lambda: swin(SWIN), CONFIG | {"hidden_act": "mish"}, Unsupported, "the activation 'mish'"),
+    *((lambda: swin(SWIN), {"image_size": size}, IllFormed, "the image size .* is not two positive integers")
+      for size in ([16], 16.5, 0, "large")),
+    *((lambda: swin(SWIN), CONFIG | {"layer_norm_eps": eps}, IllFormed, "the epsilon .* is not a finite number above 0")
+      for eps in (-1, float("nan"), 0)),
 ])
 def test_what_is_refused(tensors, config, error, said):
     """One sentence each, which names the tensor or the setting."""

@@ -102,6 +102,8 @@ def test_tensors_that_do_not_fit_are_named():
     ({"num_attention_heads": "many"}, IllFormed, "'many' heads"),
     ({"image_size": 16}, IllFormed, "images of 16x16 give 16 patches, the positions are for 4"),
     ({"image_size": -8}, IllFormed, "not two positive integers"),
+    ({"image_size": [8]}, IllFormed, "not two positive integers"),
+    ({"layer_norm_eps": -1e-6}, IllFormed, "the epsilon -1e-06 of LayerNorm in config.json is not a finite number above 0"),
     ({"hidden_act": "mish"}, Unsupported, "the activation 'mish'"),
 ])
 def test_a_configuration_that_contradicts_the_tensors_is_refused(config, error, sentence):

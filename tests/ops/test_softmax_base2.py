@@ -51,6 +51,8 @@ def test_near_softmax(row, length):
         scale = scale / (256 if row.q == I16 else 1)
         q = drawn(row.q, length)
         y, p = both(q, softmax_base2.build(row, scale, 0), row), softmax_base2.real(q, scale, 2.0 if base == "two" else np.e)
+        if row.base == "e":
+            assert (np.abs(softmax_base2.grid(row).decode(y) - p) <= softmax_base2.bound(row, scale, length)).all()
         g = (0.0615 if row.curve == "chord" else 1) + 2.0 ** -row.fraction + row.n * 2.0 ** -14
         if row.shares == "linear":
             assert (np.abs(y.sum(axis=1) - (1 << row.out.bits)) <= 1 + length / 2).all()
@@ -119,3 +121,5 @@ def test_refusals_say_what_to_do():
         Row(out=I8)
     with pytest.raises(IllFormed, match="rescale it first"):
         softmax_base2.build(Row(), 2.0 ** 9, 0)
+    with pytest.raises(IllFormed, match="unsigned"):
+        Row(shares="linear", out=U4)

@@ -93,6 +93,7 @@ def test_near_softmax():
                     e = np.exp((q - q.max(axis=1, keepdims=True)) * s)
                     assert (y >= p / 2.0 ** (1 + g / 2) * (1 - 1e-3) - 1 / row.peak).all()
                     assert (y <= np.sqrt(2) * e * (1 + 1e-3)).all()
+                    assert (np.abs(y - p) <= softmax_streaming.bound(row, s, length)).all()
 
 
 def test_the_accelerators_register_ends_at_2047_codes():

@@ -75,6 +75,7 @@ def test_near_softmax(exponentials, row):
             y, p = both(q, t, row) - row.out.lo, softmax_tosa.real(q, scale)
             total = np.exp((q - q.max(axis=1, keepdims=True)) * scale).sum(axis=1, keepdims=True)
             assert (np.abs(y / 256 - p) <= 2.0 ** -9 + p * 2.0 ** -8 + 2.0 ** -19 + length * 2.0 ** -20 / total).all()
+            assert (np.abs(y / 256 - p) <= softmax_tosa.bound(row, scale, length)).all()
             assert (np.abs(y.sum(axis=1) - 256) <= length / 2 + 1 + length * 2.0 ** -10).all()
 
 

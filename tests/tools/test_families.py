@@ -6,13 +6,15 @@ import pytest
 
 from refq.vectors.record import record as recorded
 from tools import record
-from tools.families import DIALECTS, NETWORKS, coarse, program
+from tools.families import NETWORKS, PAIRS, coarse, program
 
+QUICK = ("tflite", "fqvit")
+"""The dialects that every run tries; all: python -m pytest -m slow tests/tools/test_families.py."""
 KEPT = json.loads((record.GOLDEN / "hashes.json").read_text())
 
 
-@pytest.mark.parametrize("dialect", [d if d == "tflite" else pytest.param(d, marks=pytest.mark.slow) for d in DIALECTS])
-@pytest.mark.parametrize("family", NETWORKS)
+@pytest.mark.parametrize(("family", "dialect"), [pair if pair[1] in QUICK else pytest.param(*pair, marks=pytest.mark.slow)
+                                                 for pair in PAIRS])
 def test_the_pack_has_the_hash_that_is_kept(tmp_path, family, dialect):
     """Recording runs kernels and specs, which agree; the hash is a statement about arithmetic."""
     made, images = program(family, dialect)
@@ -29,12 +31,3 @@ def test_scales_have_few_digits():
         if (tensor := made.tensors.get(name)) is not None:
             assert coarse(tensor.grid).scale == tensor.grid.scale
             assert float(np.frexp(float(tensor.grid.scale))[0] * 4096).is_integer()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dialect", ["ibert", "fqvit", "packqvit", "ivit_tvm", "pulp_ita", "onnx"])
-@pytest.mark.parametrize("family", ["deit", "swin", "mobilevit", "mobilevit2"])
-def test_transformers_run_under_every_form(tmp_path, family, dialect):
-    """Under the published forms of softmax, GELU and LayerNorm: recording runs kernels and specs, which agree."""
-    made, images = program(family, dialect)
-    assert recorded(made, images, tmp_path / "pack", 1).cases == 1

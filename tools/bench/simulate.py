@@ -11,7 +11,7 @@ import numpy as np
 from refq import ops
 from refq.ops import arrange, average_pool, batch_matmul, conv2d, ilayernorm, matmul, max_pool, mean, shiftmax
 
-FORMULAS = "shiftmax", "softmax_gemmlowp", "softmax_table16", "shiftgelu", "ilayernorm"
+FORMULAS = "shiftmax", "softmax_gemmlowp", "softmax_table16", "softmax_tosa", "shiftgelu", "ilayernorm"
 """The operations that are near a real function by a formula of their own."""
 
 
@@ -144,7 +144,8 @@ simulated = {
     "matmul": product, "conv2d": product, "batch_matmul": paired, "mean": summed, "rescale": rescaled,
     "rescale_float32": rescaled, "add": added, "add_float32": added, "arrange": moved, "clip": clipped, "argmax": largest,
     "average_pool": pooled, "max_pool": seen_largest, **dict.fromkeys(("table", "table16"), formula),
-    **dict.fromkeys(("shiftmax", "softmax_gemmlowp", "softmax_table16"), or_exact(lambda x, step: shiftmax.real(x, 1.0))),
+    **dict.fromkeys(("shiftmax", "softmax_gemmlowp", "softmax_table16", "softmax_tosa"),
+                    or_exact(lambda x, step: shiftmax.real(x, 1.0))),
     "shiftgelu": or_exact(lambda x, step: gelu(x)),
     "ilayernorm": or_exact(lambda x, step: ilayernorm.real(x, step.scales["gamma"], step.scales["beta"])),
 }

@@ -8,7 +8,7 @@ from refq.errors import IllFormed
 @click.command("show")
 @click.argument("what", required=False, type=Place())
 @click.option("--data", type=Place(), help="Images to calibrate on: a float network is shown as the program it becomes.")
-@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16 or w4a8.")
+@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16, w4a8 or fqvit.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
 @click.option("--plot", type=Place(), help="Of softmax, gelu, layernorm ...: draw the real curve, every form, and their errors.")

@@ -103,6 +103,7 @@ class Diagnosis:
         yield from (f"  {line}" for line in (*spread.lines(self.spread), *self.notes))
 
 
+@np.errstate(all="ignore")             # a mistake may divide by what the true rules keep above 0
 def diagnose(places, devices, aside=None):
     """The Diagnosis of what a device gave. `places`: a Place, or several of the same operations and rows that one device
     did; `devices`: for each, tensor to codes (cases *shape) of its results; `aside`: for each, tensor to the elements

@@ -7,6 +7,7 @@ row; `BY_OP`: theirs: in rows of 2, 4 and 16 many quotients are whole, and sums 
 import numpy as np
 
 from refq.ints import slopes
+from refq.ints.width import I16
 from refq.ops import add_factors, log_int_softmax
 from refq.vectors.draw.nonlinear import scale
 
@@ -15,16 +16,20 @@ SIZES = ({"rows": 9, "c": 33}, {"rows": 9, "c": 2}, {"rows": 1, "c": 47}, {"rows
          {"rows": 9, "c": 7}, {"rows": 2, "c": 1}, {"rows": 1, "c": 160}, {"rows": 9, "c": 16}, {"rows": 1, "c": 70},
          {"rows": 1, "c": 523})
 SHARES = (*SIZES[:2], {"rows": 9, "c": 23}, *SIZES[3:6], {"rows": 3, "c": 47}, *SIZES[6:9])
-BY_OP = {"log_int_softmax": SHARES, "layernorm_fqvit": SIZES}
+BY_OP = {"layernorm_fqvit": SIZES}
+WIDTHS = ({}, {}, {"q": I16})
+"""Of softmax's codes: only wide ones halve the finest exponentials."""
 
 
 def of_log_int_softmax(row, made, stream, index, reach):
     """Scales coarse and fine; and a parabola that falls below 0, so that a share is as small as can be."""
-    fine = -11 if row.n == 30 else -12
+    fine, low = (-11, (1 << 20, 1 << 15, -64)) if row.n == 30 else (-14, (1 << 23, 65535, -256))
     built = log_int_softmax.build(row, scale(stream, index, *((-5, -2), (-3, -1), (-11, -9), (-8, -5))[index % 4]), 0)
     if index % 4 == 2:
         built = log_int_softmax.build(row, 2.0 ** fine, 0)
-    return built | {"c": 1 << 20, "b": 1 << 15, "x0": -64} if index % 7 == 6 else built
+    if index % 12 == 11:                                # few halvings of wide codes
+        return {"x0": -(1 << 14), "b": 1 << 10, "c": log_int_softmax.most(row)}
+    return built | dict(zip("c b x0".split(), low)) if index % 7 == 6 else built
 
 
 def before_log_int_softmax(row, shape, stream, constants):
@@ -41,6 +46,11 @@ def before_log_int_softmax(row, shape, stream, constants):
                 z[place:place + 1] = [z[place] + 1] * 2
             if max(z) * down <= hi - lo:
                 codes[:] = hi - stream.shuffled(np.array(z, np.int64)) * down
+        if row.q.bits > 8 and i % 4 == 3:
+            codes[:] = hi - stream.integers(0, min(3 * down, hi - lo), codes.shape)
+        if len(codes) == 33 and constants["c"] == 1 << 23:  # one is below 0, and the others are 2**48 times the least
+            codes[:] = hi
+            codes[stream.integer(0, 32)] -= stream.integer(140, 250)
     return np.clip(flat, lo, hi).reshape(shape)
 
 
@@ -56,12 +66,15 @@ def of_layernorm_fqvit(row, made, stream, index, reach):
     halves, odd = stream.integers(-180, 180, shape) + 0.5, 2 * stream.integers(-150, 150, shape) + 1
     beta = np.where(stream.integers(0, 1, shape) == 0, halves, odd / 2.0 ** stream.integers(0, 16, shape))
     beta = np.where(kinds == 2, stream.integers(-500, 500, shape), beta)
+    if len(kinds) == 160:                               # what a steep slope makes of the mean of a row of before_layernorm_fqvit
+        beta = 0.05 * gamma + stream.integers(-150, 150, shape)
     if len(kinds) in (2, 4):                            # whole slopes: B ties too
         gamma, beta = 2.0 ** stream.integers(4, 6, shape), odd / 2.0 ** stream.integers(1, 3, shape)
     if len(kinds) == 4:                                 # as steep as M is cut at, about a mean of 0
         steep = stream.integers(0, 1, shape) == 1
         gamma, beta = np.where(steep, 32767.0, gamma), np.where(steep, stream.integers(-380, 380, shape), beta)
     signs = 1 - 2 * stream.integers(0, 1, shape)
+    beta = beta * signs if len(kinds) == 160 else beta
     which = {2: 0, 4: 0, 160: 0, 70: 1, 523: 1}.get(len(kinds), (index + index // 3) % 3)
     k = (0 * kinds, 0 * kinds + 3, stream.integers(0, 3, shape))[which]
     zero = {"zq": row.q.lo if len(kinds) > 99 else 5 if len(kinds) == 4 else (row.q.lo, row.q.hi, made["zq"])[index % 5 % 3]}

@@ -1,13 +1,25 @@
-"""Constants of operations that are made of halvings, and of softmax as TOSA has it, placed where their roundings show.
+"""Constants of operations that are made of halvings, and of softmax as TOSA has it, and rows of theirs, placed where roundings
+and registers show.
 
-`FITTED`: operation to a function of (row, constants drawn so far, stream, index, reach), as in scales.py.
+`FITTED`: operation to a function of (row, constants drawn so far, stream, index, reach), as in scales.py; `PLACED`: operation to
+a function of (row, shape, stream, constants) that gives its codes, as in rows.py, or None.
 """
+import numpy as np
+
 from refq.ops import gelu_hard, softmax_base2, softmax_streaming, softmax_tosa
 from refq.vectors.draw.nonlinear import scale
 
+TIED, MORE, SUM = 7 << 28, 523741 << 12, 15658735
+"""Exponentials of softmax_tosa and their sum, 25 times `TIED`, seven times `MORE` and what is left: the reciprocal of that sum
+ties with `TIED` at bit 30, and the tie is one of y as well. No other sum below 2**24 was found."""
+
 
 def of_softmax_tosa(row, made, stream, index, reach):
-    """Tables of exponentials; and small entries, in halves of what a sum counts, so that each rounding shows in it."""
+    """Tables of exponentials; small entries, in halves of what a sum counts, so that each rounding shows in it; and `TIED`."""
+    if index % 44 == 22:                # rows of 33 codes
+        t = made["t"] * 0
+        t[:3] = MORE, TIED, SUM - 25 * (TIED >> 12) - 7 * (MORE >> 12) << 12
+        return {"t": t}
     if index % 6 == 1:                  # exponentials below a half of what a sum counts: shares in fractions of a code
         t = stream.integers(0, 2047, made["t"].shape)
         t[0] = (3, 5, 7)[index // 6 % 3] << 12
@@ -52,4 +64,37 @@ def of_gelu_hard(row, made, stream, index, reach):
     return ends | {"half": half, "mult": (1, 3)[index // 4 % 2], "shift": (half.bit_length() + 1, 4, 9)[index // 4 % 3]}
 
 
+def of_shiftgelu_int32(row, made, stream, index, reach):
+    """The coarsest scale, and codes far below the zero point: then k leaves 8 bits, and its low ones shift less than 32 bits."""
+    return {"x0": -1, "zp": row.q.hi} if index % 8 == 5 else {}
+
+
+def before_shiftgelu_int32(row, shape, stream, constants):
+    if (constants["x0"], constants["zp"]) != (-1, row.q.hi):
+        return None
+    top = row.q.hi - stream.integers(178, 184, (*shape[:-1], 1))
+    return top - stream.integers(0, 40, shape) * stream.integers(0, 1, shape)
+
+
+def before_softmax_streaming(row, shape, stream, constants):
+    """Long rows of codes alike, whose last tile has a larger one: by as much as halves what was summed one to four times."""
+    if shape[-1] < 300:
+        return None
+    tall = -(-(1 << constants["shift"]) // max(constants["mult"], 1))
+    made = np.full((int(np.prod(shape[:-1], dtype=int)), shape[-1]), row.q.hi)
+    for i, codes in enumerate(made):
+        codes[:-1] -= min((i + 1) * tall + stream.integer(0, 1), row.q.hi - row.q.lo)
+    return made.reshape(shape)
+
+
+def before_softmax_tosa(row, shape, stream, constants):
+    """Rows whose sum is `SUM`, where the table has `TIED`."""
+    if constants["t"][1] != TIED or shape[-1] != 33:
+        return None
+    flat = np.repeat((0, 1, 2), (7, 25, 1))
+    made = [row.q.hi - stream.shuffled(flat) for _ in range(int(np.prod(shape[:-1], dtype=int)))]
+    return np.array(made).reshape(shape)
+
+
 FITTED = {name.removeprefix("of_"): f for name, f in list(globals().items()) if name.startswith("of_")}
+PLACED = {name.removeprefix("before_"): f for name, f in list(globals().items()) if name.startswith("before_")}

@@ -1,4 +1,9 @@
-"""Constants of I-BERT's operations: built ones, and ones at which exponents tie, sums divide 2**32, and registers move."""
+"""Constants of I-BERT's operations: built ones, and ones at which exponents tie, sums divide 2**32, and registers move; and
+rows beside them.
+
+`FITTED`: operation to a function of (row, constants drawn so far, stream, index, reach), as in scales.py; `PLACED`: operation to
+a function of (row, shape, stream, constants) that gives its codes, as in rows.py, or None.
+"""
 import numpy as np
 
 from refq.ints.fold import MOST
@@ -48,4 +53,17 @@ def of_layernorm_ibert(row, made, stream, index, reach):
     return {"sh": least + (0, 1, 0, 2, 3, stream.integer(0, 5))[index % 6]} | ({"sign": sign} if index % 2 else {})
 
 
+def before_layernorm_ibert(row, shape, stream, constants):
+    """Where differences lose most bits: rows whose root is 1, with a number that offsets take beyond 32 bits;
+    and rows of small numbers, some of whose means tie."""
+    sh, count = constants["sh"], shape[-1]
+    if sh < row.q.bits - 2 or count < 4:
+        return None
+    d = np.array([5 << sh - 2, -5 << sh - 3, -5 << sh - 3] + [0] * (count - 3)) - (5 << sh - 4)
+    made = [stream.integers(-9, 9, d.shape) if i % 3 == 2 else stream.shuffled(d)
+            for i in range(int(np.prod(shape[:-1], dtype=int)))]
+    return np.array(made).reshape(shape)
+
+
 FITTED = {name.removeprefix("of_"): f for name, f in list(globals().items()) if name.startswith("of_")}
+PLACED = {name.removeprefix("before_"): f for name, f in list(globals().items()) if name.startswith("before_")}

@@ -12,7 +12,7 @@ from refq.ints import elementwise, reciprocal, scales
 from refq.ints.width import I4, I8, I16, I32, I48, U1, U8
 from refq.ops import load
 from refq.ops import reduce as reduction
-from refq.vectors.draw import ibert, norms
+from refq.vectors.draw import fqvit, ibert, norms
 from refq.vectors.draw.scales import order, pair
 
 SPREAD = ({"stride": (2, 2), "padding": (1, 0, 1, 0)}, {"stride": (3, 2), "padding": (0, 1, -1, 2), "dilation": (1, 2)},
@@ -66,6 +66,7 @@ WIDE = ({"rows": 9, "c": 33}, {"rows": 1, "c": 47}, {"rows": 9, "c": 3}, {"rows"
 CHANGES = {"conv_transpose2d": (SPREAD, THROWN), "elementwise": (WORDS, WIDE), "cast": (CASTS, WIDE), "reduce": (SUMS, LONG),
            "group_norm": (norms.GROUPS, norms.PLACES), "gather": ((), GATHERED), "embed": ((), EMBEDDED), "append": ((), CACHED),
            "rope": ((), TURNED), **dict.fromkeys(("layernorm_ibert", "ilayernorm_int32"), (ibert.WIDTHS, ibert.LONG)),
+           "log_int_softmax": (fqvit.WIDTHS, fqvit.SHARES),
            **dict.fromkeys(("max_pool", "average_pool", "average_pool_float32", "average_pool_values"), (POOLS, IMAGES))}
 """Operation to what its rows and its sizes are, one configuration after the other."""
 

@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-from refq.vectors.draw import attention, fqvit, nonlinear, norms, plain, reals, values
+from refq.vectors.draw import attention, fqvit, halved, ibert, nonlinear, norms, plain, reals, values
 from refq.vectors.draw.scales import BEHIND_53_BITS
 
 TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
@@ -21,10 +21,12 @@ def place(op, row, shapes, stream, index, constants):
     if op == "softmax_masked":
         return {name: attention.placed(name, row.takes[name], shape, stream.under(name), index, close_rows)
                 for name, shape in shapes.items()}
-    fill = (PLACED | reals.PLACED | fqvit.PLACED).get(op)
+    fill = (PLACED | reals.PLACED | fqvit.PLACED | halved.PLACED | ibert.PLACED).get(op)
     if fill and (index % 4 != 3 or op in reals.PLACED):
         main = next(iter(shapes))
-        return {main: fill(row, shapes[main], stream.under("placed"), constants).astype(row.takes[main].width.dtype)}
+        codes = fill(row, shapes[main], stream.under("placed"), constants)
+        if codes is not None:
+            return {main: codes.astype(row.takes[main].width.dtype)}
     made = {name: SPECIAL.get(op, styled)(stream.under(name), row.takes[name], shape, index) for name, shape in shapes.items()}
     made = plain.legal(op, row, made, constants)
     if op == "mul" and index % 5:

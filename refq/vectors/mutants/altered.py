@@ -57,7 +57,9 @@ class Altered(Sites):
         self.limits, self.instead, self.before = clip, instead, before
 
     def passed(self, method, name, *arguments):
-        if name != self.name:
+        rounded = bool(arguments) and isinstance(arguments[0], str)
+        other = rounded if self.method or self.limits or self.before else (self.word or self.instead) and not rounded
+        if name != self.name or other:                  # a row of another half or curve may round at this site, or not
             return getattr(self.inner, method)(name, *arguments)
         if self.word:
             arguments = (self.word, *arguments[1:])

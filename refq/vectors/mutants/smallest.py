@@ -18,7 +18,7 @@ def sizes_of(row):
     if "t" in row.takes:
         found["i"] = 1 << row.q.bits
     if "turns" in row.takes:
-        found["j"] = 2
+        found |= {"i": 1, "j": 2}
     if hasattr(row, "highest"):
         found["i"] = row.highest + 1
     if hasattr(row, "groups"):

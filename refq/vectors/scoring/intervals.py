@@ -51,6 +51,8 @@ class Interval:
     def __sub__(self, other):
         if isinstance(other, Root):
             return other
+        if isinstance(other, Interval) and other.lo == other.hi == 0:
+            return self
         result, known = self.corners(other, operator.sub), getattr(other, "known", {})
         if "grown" in self.known and known.get("shifted", (None,))[0] is self.known["grown"][0]:
             x, less, more = *self.known["grown"], known["shifted"][1]               # x + (x >> 1) - (x >> 4) never falls
@@ -141,6 +143,8 @@ class Interval:
         if f is None:
             raise TypeError(f"{ufunc} of intervals")
         a, b = (of(i) for i in inputs)
+        if f is min and a.hi <= b.lo:
+            return a
         known = {"sum_of": a.known["sum_of"]} if f is max and "sum_of" in a.known else {}      # no less than the sum
         return Interval(f(a.lo, b.lo), f(a.hi, b.hi), **known) if f in (max, min) else f(a, b)
 
@@ -211,7 +215,8 @@ class Reached(Sites):
     def divide(self, name, word, x, d, width):
         x, d = of(x), of(d)
         f = rounding.divide(word)
-        out = x.corners(Interval(max(d.lo, 1), max(d.hi, 1)), f)
+        least = 1 if d.lo == LONGEST and x.known.get("clipped") else d.lo      # the mean of what a short row fills as well
+        out = x.corners(Interval(max(least, 1), max(d.hi, 1)), f)
         if word == "floor" and x.lo == x.hi >= 0:
             out.known["quotient"] = x.hi, d
         return self.note(name, "divide", word, x, d, width, out)
@@ -229,5 +234,5 @@ class Reached(Sites):
 
     def wrap(self, name, x, width):
         x = of(x)
-        out = x if x.inside(width) else Interval(width.lo, width.hi)
+        out = x if x.inside(width) else Interval(width.lo, width.hi, clipped=True)
         return self.note(name, "wrap", "", x, None, width, out)

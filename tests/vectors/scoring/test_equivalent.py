@@ -14,7 +14,9 @@ from refq.vectors.scoring.equivalent.domain import Domain
 
 ROWS = [("ivit", "rescale"), ("tflite", "rescale"), ("tosa", "rescale_wide"), ("onnx", "rescale"), ("tflite", "add"),
         ("ivit", "add"), ("tosa", "add"), ("onnx", "add"), ("ivit", "softmax"), ("ivit", "softmax_wide"), ("ivit", "gelu"),
-        ("ivit", "gelu_wide"), ("ivit", "layernorm"), ("tosa", "matmul"), ("tosa", "clip"), ("tosa", "table"), ("tosa", "mean")]
+        ("ivit", "gelu_wide"), ("ivit", "layernorm"), ("tosa", "matmul"), ("tosa", "clip"), ("tosa", "table"), ("tosa", "mean"),
+        ("fqvit", "layernorm"), ("fqvit", "softmax"), ("fqvit", "softmax_wide"), ("tosa", "softmax"), ("pulp_ita", "softmax"),
+        ("ivit_tvm", "gelu"), ("ivit_tvm", "layernorm"), ("tosa_converter", "softmax_wide"), ("cmsis_nn", "rmsnorm")]
 
 
 def places(dialect, role, indices):

@@ -100,7 +100,7 @@ class Domain:
             return (sums, None) if getattr(row, "multiplier", "") != "none" else divided(row, sums, total)
         parts = [self.traced(reach, row, forced) for reach in self.pieces()]
         seen = [joined(sites) for sites in zip(*(seen for seen, _ in parts))]
-        if self.step.op in STATED:
+        if self.step.op in STATED and not any(getattr(self.row, name, None) for name in ("accumulate", "squares")):
             known = {site[0] for site in seen}
             said = STATED[self.step.op](row)
             return seen + [site for site in said if site[0] not in known], said[-1][6]

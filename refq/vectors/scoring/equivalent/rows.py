@@ -78,7 +78,7 @@ def row_alike(domain, other):
     if not set(differ) & read_by_spec(step):
         return f"under this row the spec never reads {' and '.join(differ)}"
     if len(differ) == 1 and any(isinstance(getattr(r, differ[0]), Accumulate) for r in (row, other)):
-        return joins_alike(domain, other.accumulate) if step.op in SUMS else sums_alike(domain, other)
+        return joins_alike(domain, getattr(other, differ[0])) if step.op in SUMS else sums_alike(domain, other)
     if differ == ["overflow"] and row.overflow == "refuse":
         return "this row refuses what its register does not hold: there is nothing that could wrap or saturate"
     if differ == ["nan"] and "refused" in (row.nan, other.nan):
@@ -111,10 +111,10 @@ def joins_alike(domain, rule):
 
 
 def sums_alike(domain, other):
-    rule = other.accumulate
+    """Does a sum of codes lose nothing on the way, under either row?"""
+    rule = getattr(other, "accumulate", None)
     if domain.step.op in HELD and rule and not domain.row.accumulate and domain.row.acc.hi <= min(rule.width.hi, rule.result.hi):
         return f"the row refuses sums that {domain.row.acc} does not hold, and no part of one leaves {rule.width}"
-    """Does a sum of codes lose nothing on the way, under either row?"""
     traces = domain.trace(), domain.trace(other)
     if any(result is None for _, result in traces):
         return None

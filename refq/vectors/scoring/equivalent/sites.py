@@ -2,7 +2,7 @@
 from inspect import getclosurevars
 
 from refq.ints.width import I16, Width
-from refq.vectors.scoring.equivalent.stated import RAILS, STORED
+from refq.vectors.scoring.equivalent.stated import ARGUMENTS, RAILS, SHIFTED, STORED, WHOLE
 from refq.vectors.scoring.intervals import Interval, of
 
 ALIKE = {1: (("floor", "trunc"), ("ceil", "away"), ("half_up", "half_away"), ("half_down", "half_zero")),
@@ -36,7 +36,8 @@ def alike(domain, site, altered, result):
     """Why one alteration shows nothing at one site."""
     if altered.word:
         return word_idle(domain, site, altered.word)
-    if altered.method == "__call__" and site[1] == "wrap" and site[5].bits == 8 * site[5].dtype.itemsize:
+    filled = site[5].bits == 8 * site[5].dtype.itemsize and (domain.step.op, site[0]) not in WHOLE
+    if altered.method == "__call__" and site[1] == "wrap" and filled:
         return f"{site[0]} lies in {site[5].bits} bits, which keep the low ones"
     if altered.method:
         return held_alike(site)
@@ -51,7 +52,7 @@ def alike(domain, site, altered, result):
 
 def instead_idle(op, site, instead):
     """A shift done in another way: differs where nothing is shifted, or where the top bit is set."""
-    name, _, word, x, by, _, _ = site
+    name, _, word, x, by, _, out = site
     if instead.__name__ == "unshifted":
         if (op, name) in STORED:
             return f"of {name} only low bits are stored, and 2**31 is none of them"
@@ -59,10 +60,11 @@ def instead_idle(op, site, instead):
     if by is not None and by.hi <= 0:
         return f"{name} is shifted by 0"
     bits = getclosurevars(instead).nonlocals.get("bits", 0)
-    if word == "half_up" and by is not None and x.lo >= 0 and by.hi <= 62 and x.hi < 1 << (31 if bits == 32 else 62):
+    room = 62 if bits in (0, 64) else bits - 1
+    if word == "half_up" and by is not None and x.lo >= 0 and by.hi <= 62 and x.hi < 1 << room:
         return f"to add a half and shift is half up for what is not negative, and {name} meets {x}"
-    if name in EVEN.get(op, ()) and 0 <= x.lo and x.hi < 1 << bits:
-        return f"{name} halves an even number without a sign, {x}, exactly"
+    if name in EVEN.get(op, ()) and 0 <= x.lo and (instead.__name__ == "nudged" or min(x.hi, 2 * out.hi + 1) < 1 << bits):
+        return f"{name} halves an even number without a sign, exactly, and gives {out}"
     return None
 
 
@@ -94,9 +96,18 @@ def word_idle(domain, site, word):
         return f"{old} and {word} are one for a shift by 1, of which all that is not exact is a tie"
     if method == "shift" and by.hi == 0:
         return f"{name} is shifted by 0"
+    if behind_even(domain, name, {old, word}) and x.lo >= 0:
+        return f"{old} and {word} differ by an odd number and the even one below, which the shift behind {name} rounds alike"
     if "half" in old and "half" in word and no_tie(domain, name):
         return f"{name} meets no tie: 2**(shift - 1 - trailing zeros of mult) is beyond the register in every channel"
     return None
+
+
+def behind_even(domain, name, words):
+    """Is what half_up and half_even round shifted by 2 bits or more, to a result that changes at even numbers only?"""
+    behind = next((s for s in domain.trace()[0] if s[0] == SHIFTED.get((domain.step.op, name))), None)
+    alike = words == {"half_up", "half_even"} and behind is not None and behind[1] == "shift"
+    return alike and behind[4].lo >= 2 and behind[2] in ("floor", "trunc", "half_up", "half_away")
 
 
 def no_tie(domain, name):
@@ -118,7 +129,8 @@ def change_idle(domain, site, change, result):
         return f"{name} stays within {out}" if (cut.lo, cut.hi) == (out.lo, out.hi) else None
     if out.inside(narrow):
         return f"{name} stays within {out}, which {narrow} holds"
-    if kind == "wrap" and getattr(domain.row, "store", "clip") == "wrap" and narrow.bits >= domain.row.out.bits:
+    stored = getattr(domain.row, "store", "clip") if domain.step.op not in ARGUMENTS else "clip"
+    if kind == "wrap" and stored == "wrap" and narrow.bits >= domain.row.out.bits:
         return f"of {name} only the low {domain.row.out.bits} bits are stored"
     rail = RAILS.get((domain.step.op, name))
     if rail and kind == "clip" and narrow.hi >= rail(domain.row):

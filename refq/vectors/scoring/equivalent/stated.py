@@ -1,9 +1,12 @@
 """What sites reach of operations whose specs do not run on intervals, over the declared domain (axes of LONGEST).
 
-`STATED`: operation to a function of (row) that lists sites as intervals.Reached notes them; `RAILS`: operation to the sites
-behind which a register saturates or is cut, and a function of (row) that gives the least width which changes nothing there;
-`STORED`: sites of which the low bits are stored, and nothing else is read; `HELD`: operations whose rows refuse sums that their
-register does not hold; `FALLING`: operations that round nothing but distances from a largest code.
+`STATED`: operation to a function of (row) that lists sites as intervals.Reached notes them, where sums are exact; `RAILS`:
+operation to the sites behind which a register saturates or is cut, and a function of (row) that gives the least width which
+changes nothing there;
+`STORED`: sites of which the low bits are stored, and nothing else is read; `SHIFTED`: sites that are read by the shift behind
+them, and by nothing else; `HELD`: operations whose rows refuse sums that their register does not hold; `WHOLE`: sites that wrap
+and are read whole, so that wider ones show; `ARGUMENTS`: operations whose field `store` is not about the result; `FALLING`:
+operations that round nothing but distances from a largest code.
 """
 from refq.ints.slopes import GUARD, LEAST, MOST
 from refq.ints.width import I8, I16, I32, I64, U8, Width
@@ -59,7 +62,12 @@ STATED = {"layernorm_fqvit": of_layernorm_fqvit, "log_int_softmax": of_log_int_s
 RAILS = {("gelu_hard", "scaled"): lambda row: row.out.hi - row.out.lo, ("softmax_tosa", "scaled"): lambda row: 1 << row.out.bits,
          ("softmax_base2", "exact"): lambda row: (row.n << row.fraction) - 1,
          ("layernorm_fqvit", "scaled"): lambda row: 1 + max(row.out.hi - row.out.lo, -row.out.lo),
+         ("shiftgelu_int32", "rest_k"): lambda row: max(row.n, 32 - row.n),
          ("log_int_softmax", "inverse"): lambda row: 3 << row.deepest - 1}
 STORED = (("softmax_streaming", "share"),)
+SHIFTED = {("softmax_tosa", "share"): "scaled"}
 HELD = ("softmax_base2",)
+WHOLE = (("shiftgelu_int32", "total"), ("shiftgelu_int32", "product"), ("layernorm_lstm", "joined"),
+         *(("ilayernorm_int32", site) for site in ("total", "d", "squares", "product")))
+ARGUMENTS = ("softmax_table16",)
 FALLING = ("softmax_streaming",)
