@@ -152,7 +152,7 @@ class Program:
         if width.dtype.kind != "f" and self.tensors[name].grid is not None:
             return width("")
         takers = [step.row.takes[operand] for step in self.steps for operand, taken in step.inputs.items() if taken == name]
-        lo, hi = max((width.lo, *(d.lo for d in takers))), min((width.hi, *(d.hi for d in takers)))
+        lo, hi = max((d.lo for d in takers), default=width.lo), min((d.hi for d in takers), default=width.hi)
         return Operand(width, "", lo, hi, all(d.nan for d in takers))
 
     def prove(self):
