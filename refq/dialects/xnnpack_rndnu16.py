@@ -20,6 +20,6 @@ dialect = replace(
     name="xnnpack_rndnu16",
     title="XNNPACK, rndnu16: 16-bit registers, rounded half up twice",
     source=SOURCE,
-    roles=xnnpack_rndnu.dialect.roles | {"rescale": rescaled, "rescale_any": xnnpack_rndnu.dialect.borrow("rescale")["rescale"]},
+    roles=xnnpack_rndnu.dialect.roles | {"rescale": rescaled, "rescale_any": xnnpack_rndnu.dialect.roles["rescale"]},
     checks=tied(rescaled, "half_up", SOURCE),
 )
