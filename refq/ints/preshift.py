@@ -84,3 +84,10 @@ def registers(row, ends, sizes, constants):
     lo, hi = (row.middle.clip(first(end << np.maximum(-pre, 0), np.maximum(pre, 0))) for end in centred)
     if row.product.bits < 64:
         yield "wide", row.product, np.minimum(lo, 0) * mult, np.maximum(hi, 0) * mult + half * row.adds_half
+
+
+def reaches(row, pre, mult, post):
+    """Whether no result is cut short by the register in front of the multiplier: it holds the largest sum, or what makes the
+    largest result."""
+    largest = row.acc.hi >> pre if pre > 0 else row.acc.hi << -pre
+    return largest <= row.middle.hi or row.middle.hi * mult >> post >= row.out.hi

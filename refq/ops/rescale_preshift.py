@@ -80,13 +80,7 @@ def allows(row, real):
     and does a multiplier of one shift for all channels have at least 4 bits?"""
     made = [preshift.encode(ratio, row.form, row.out.bits) for ratio in real]
     coarse = row.form in ("fixed", "fixed24") and any(mult < 8 for _, mult, _ in made)
-    return not coarse and all(held(pre, row) <= row.middle.hi or row.middle.hi * mult >> post >= row.out.hi
-                              for pre, mult, post in made)
-
-
-def held(pre, row):
-    """What the largest sum is in front of the multiplier."""
-    return row.acc.hi >> pre if pre > 0 else row.acc.hi << -pre
+    return not coarse and all(preshift.reaches(row, *constants) for constants in made)
 
 
 registers = preshift.registers
