@@ -208,6 +208,8 @@ def main():
     parser.add_argument("--table", action="store_true", help="the README's table")
     a = parser.parse_args()
     if a.table:
+        if strange := [name for name in a.networks or () if name not in table.NETWORKS]:
+            parser.error(f"--table has no {strange[0]}; it has {', '.join(table.NETWORKS)}")
         return tabled(a.networks or table.NETWORKS, a.steps, a.threads)
     met = []
     for source in filter(None, (SOURCES[name](a.images) for name in a.networks or list(SOURCES)[:2])):
