@@ -25,7 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from pkgutil import iter_modules
 
-from tools import engines
+from tools import engines, marked
 from tools.engines.campaign import Campaign, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,10 +166,7 @@ def store(results):
 
 
 def into_readme(results):
-    text = README.read_text()
-    head, rest = text.split(FIRST)
-    tail = rest.split(LAST)[1]
-    README.write_text(f"{head}{FIRST}\n\n{table(results)}\n{LAST}{tail}")
+    marked.write(README, FIRST, LAST, table(results))
 
 
 def main(arguments=None):

@@ -20,6 +20,7 @@ import numpy as np
 from refq import ops
 from refq.errors import IllFormed
 from refq.view import forms
+from tools import marked
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, README = ROOT / "tools" / "errors.json", ROOT / "README.md"
@@ -124,9 +125,7 @@ def main():
         print(f"{r['operation']} leaves its bound: {[s for s in r['scales'] if s.get('beyond_the_bound')]}", file=sys.stderr)
     if not beyond and not chosen.function and chosen.rows == ROWS:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        text = README.read_text()
-        before, rest = text.split(FIRST)
-        README.write_text(f"{before}{FIRST}\n\n" + "\n".join(table(results)) + f"\n\n{LAST}{rest.split(LAST)[1]}")
+        marked.write(README, FIRST, LAST, "\n".join(table(results)) + "\n")
     return 1 if beyond else 0
 
 

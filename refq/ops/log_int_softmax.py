@@ -142,9 +142,7 @@ slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4)
 fitting = polynomial.fitting
 
 
-def r1_zero_point_plays_no_part(q, x0, b, c, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), x0, b, c, row) == spec(q, x0, b, c, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r4_shares_are_no_more_than_half_too_large(q, x0, b, c, row):

@@ -137,11 +137,7 @@ def kernel(row):
 slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten)
 
 
-def r1_zero_point_plays_no_part(q, x0, row):
-    """Adding a constant to a whole row changes nothing."""
-    q = q.astype(np.int64)
-    room = row.q.hi - q.max(axis=1, keepdims=True)
-    return spec(q + room, x0, row) == spec(q, x0, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r2_keeps_order(q, x0, row):

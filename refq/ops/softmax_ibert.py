@@ -149,9 +149,7 @@ real = shares.real
 slips = (channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4), largest_forgotten)
 
 
-def r1_zero_point_plays_no_part(q, x0, b, c, mult, shift, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), x0, b, c, mult, shift, row) == spec(q, x0, b, c, mult, shift, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r6_no_more_than_one(q, x0, b, c, mult, shift, row):

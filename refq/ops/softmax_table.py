@@ -148,9 +148,7 @@ def table_reversed(run, operands, row):
 slips = (dropped("zp"), negated("zp"), table_reversed, channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
 
 
-def r1_zero_point_plays_no_part(q, t, unit, zp, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), t, unit, zp, row) == spec(q, t, unit, zp, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r4_keeps_order(q, t, unit, zp, row):

@@ -138,9 +138,7 @@ def shift_off_by_one(run, operands, row):
 slips = (shift_off_by_one, channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
 
 
-def r1_zero_point_plays_no_part(q, mult, shift, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), mult, shift, row) == spec(q, mult, shift, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r5_alike_codes_have_alike_shares(q, mult, shift, row):

@@ -126,9 +126,7 @@ real = shares.real
 slips = (channels_shifted("t", 1), channels_shifted("q", 1), row_tail_lost("c", 4), row_tile_leaks("c", 4))
 
 
-def r1_zero_point_plays_no_part(q, t, row):
-    """Adding a constant to a whole row changes nothing."""
-    return spec(shares.at_the_top(q, row), t, row) == spec(q, t, row)
+r1_zero_point_plays_no_part = shares.zero_point_plays_no_part(spec)
 
 
 def r3_alike_codes_have_alike_shares(q, t, row):
