@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors",),
     ("ints",),
-    ("grids", "machine", "reals"),
+    ("grids", "layouts", "machine", "reals"),
     ("ops", "quantizers", "pruners"),
     ("dialects", "recipes"),
     ("graph",),

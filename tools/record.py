@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refq import dialects, embedded, recipes
+from refq import dialects, embedded, ops, recipes
 from refq.errors import IllFormed
 from refq.graph.calibrate import choose, observe
 from refq.graph.quantize import quantize
@@ -84,7 +84,8 @@ def families():
 
 
 def wanted():
-    """Name of a golden pack to (chain, dialect): every operation under every row that computes in its own way, and some units.
+    """Name of a golden pack to (chain, dialect): every operation under every row that computes in its own way, of a dialect or
+    published alone, and some units.
 
     Rows that differ only in how constants are made of real scales have one pack: its constants are drawn as they are."""
     found = {}
@@ -95,6 +96,10 @@ def wanted():
     for op, row in found:
         names.setdefault(named(op, row, False), []).append((op, row))
     packs = {named(op, row, len(rows) > 1): found[op, row] for rows in names.values() for op, row in rows}
+    for op in ops.names():
+        for name, row in ops.published(op).items():
+            if (op, acting(row)) not in found:
+                packs[f"{op}-{name}"] = f"{op}:{name}", "tflite"
     return packs | {f"{chain.replace('+', '-')}-{dialect}": (chain, dialect) for chain, dialect in UNITS}
 
 
@@ -131,7 +136,7 @@ def named(op, row, fully):
 def drawn(chain, dialect, out):
     """Draw vectors and record them as a golden pack in the folder `out`."""
     roles = dialects.load(dialect).roles
-    vectors = draw(chain, dialect, budget=BUDGETS.get(roles[chain].op if chain in roles else chain, 16384))
+    vectors = draw(chain, dialect, budget=BUDGETS.get(roles[chain].op if chain in roles else chain.partition(":")[0], 16384))
     if out.exists():
         shutil.rmtree(out)
     return record(vectors.program, vectors.inputs, out, vectors.cases, about=vectors.about)

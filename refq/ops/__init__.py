@@ -2,7 +2,8 @@
 
 Each module: a docstring with rules R1.., `Row`, `spec`, `kernel`, `real` where there is a real function to be near to,
 `slips` (their signature is in refq/ints/slips.py) and laws: every function named r<k>_... is one about rule k,
-`law(*operands, row)` -> a bool or an array of bools, true for every row and all operands.
+`law(*operands, row)` -> a bool or an array of bools, true for every row and all operands. PUBLISHED, where it is there: name to
+row, of rows that are no dialect's; `operation:name` means one of them wherever an operation is asked for.
 """
 import re
 from functools import cache
@@ -29,6 +30,11 @@ def load(name):
 def laws(name):
     """The laws of an operation by name."""
     return {k: f for k, f in vars(load(name)).items() if re.match(r"r\d+_", k) and callable(f)}
+
+
+def published(name):
+    """Rows of an operation that sources state one by one, by name, where no dialect holds them: its file's PUBLISHED."""
+    return getattr(load(name), "PUBLISHED", {})
 
 
 def reach(name, operands, row, result, index):

@@ -42,10 +42,19 @@ def link(name, dialect):
     roles = dialect.roles
     if name in roles:
         return Link(roles[name].op, roles[name].row)
+    op, _, said = name.partition(":")
+    if said and op in ops.names():
+        rows = ops.published(op)
+        if said not in rows:
+            raise IllFormed(f"{op} has no published row {said!r}; {nearest(said, tuple(rows)) if rows else 'it has none'}")
+        return Link(op, rows[said])
     playing = [role for role in roles.values() if role.op == name]
     if playing:
         return Link(name, playing[0].row)
     if name in ops.names():
+        if rows := ops.published(name):
+            raise IllFormed(f"{name}: dialect {dialect.name} has no role that this operation plays; its published rows are "
+                            f"{', '.join(f'{name}:{said}' for said in rows)}")
         raise IllFormed(f"{name}: dialect {dialect.name} has no role that this operation plays; it has {', '.join(roles)}")
     known = tuple(dict.fromkeys((*roles, *ops.names())))
     raise IllFormed(f"{name!r} is neither an operation nor a role of dialect {dialect.name}: {nearest(name, known)}")

@@ -7,11 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from refq.ints.exponential import FINEST
-from refq.vectors.draw import attention, fqvit, halved, ibert, joined, nonlinear, norms, plain, reals, values
+from refq.vectors.draw import (
+    attention,
+    formats,
+    fqvit,
+    halved,
+    ibert,
+    joined,
+    layouts,
+    nonlinear,
+    norms,
+    packed,
+    plain,
+    reals,
+    sparse,
+    values,
+)
 from refq.vectors.draw.scales import FITTED
 
 KNOWN = (FITTED | attention.FITTED | fqvit.FITTED | halved.FITTED | ibert.FITTED | joined.FITTED | nonlinear.FITTED
-         | norms.FITTED | plain.FITTED | reals.FITTED)
+         | norms.FITTED | plain.FITTED | reals.FITTED | formats.FITTED | layouts.FITTED | packed.FITTED | sparse.FITTED)
 """Operation to what fits its constants to one another."""
 
 

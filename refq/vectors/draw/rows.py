@@ -7,9 +7,25 @@ from math import ceil
 
 import numpy as np
 
-from refq.vectors.draw import attention, fqvit, halved, ibert, nonlinear, norms, plain, reals, values
+from refq.vectors.draw import (
+    attention,
+    formats,
+    fqvit,
+    halved,
+    ibert,
+    layouts,
+    nonlinear,
+    norms,
+    packed,
+    plain,
+    reals,
+    sparse,
+    values,
+)
 from refq.vectors.draw.scales import BEHIND_53_BITS
 
+OWN = formats.PLACED | layouts.PLACED | packed.PLACED | sparse.PLACED
+"""Operation to a function of (operand, row, shape, stream, index, constants): the codes of any of its operands."""
 TARGETS = (0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3.5, -3.5, 0, 1, -1)
 """Real results (in units of y, before the zero point) that a rounding is seen at."""
 
@@ -21,6 +37,8 @@ def place(op, row, shapes, stream, index, constants):
     if op == "softmax_masked":
         return {name: attention.placed(name, row.takes[name], shape, stream.under(name), index, close_rows)
                 for name, shape in shapes.items()}
+    if op in OWN:
+        return {name: OWN[op](name, row, shape, stream.under("placed"), index, constants) for name, shape in shapes.items()}
     fill = (PLACED | reals.PLACED | fqvit.PLACED | halved.PLACED | ibert.PLACED).get(op)
     if fill and (index % 4 != 3 or op in reals.PLACED):
         main = next(iter(shapes))

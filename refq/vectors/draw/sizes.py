@@ -7,7 +7,7 @@ repeat what only a tail, a last row or a last channel shows.
 from dataclasses import replace
 
 from refq.errors import IllFormed
-from refq.vectors.draw import attention, fqvit, nonlinear, norms, plain
+from refq.vectors.draw import attention, formats, fqvit, layouts, nonlinear, norms, packed, plain, sparse
 
 CASES = 3
 """Odd, so that cases times rows is no multiple of a tile."""
@@ -38,7 +38,7 @@ LONG = ({"rows": 9, "c": 33}, {"rows": 1, "c": 47}, {"rows": 9, "c": 3}, {"rows"
 
 BY_OP = {"matmul": PRODUCTS, "batch_matmul": PAIRED, "conv2d": WINDOWS, "mean": SUMS, "shiftmax": LONG, "shiftgelu": LONG,
          "ilayernorm": LONG, "argmax": LONG, "topk": (LONG[-1], *LONG)} | dict.fromkeys(nonlinear.ROWS, LONG) \
-    | fqvit.BY_OP | norms.SIZES
+    | fqvit.BY_OP | norms.SIZES | formats.SIZES | layouts.SIZES | packed.SIZES | sparse.SIZES
 
 GEOMETRIES = ({"padding": (1, 0, 2, 1), "stride": (2, 1)}, {}, {"padding": (1, 1, 1, 1), "groups": 3, "dilation": (2, 1)},
               {"padding": (1, 1, 1, 1)}, {"stride": (2, 2), "padding": (0, 1, 1, 0)})
