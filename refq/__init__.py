@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "load": "refq.load.network",
     "quantize": "refq.graph.quantize",
+    "prune": "refq.graph.sparsity",
     "Program": "refq.graph.program",
     "save": "refq.graph.store",
     "record": "refq.vectors.record",

@@ -9,8 +9,8 @@ from refq import __version__
 from refq.cli import commands
 from refq.cli.frame import Sentences
 
-ORDER = ("golden", "show", "diff", "rounding", "run", "verify", "explain", "vectors", "score", "shrink", "bisect", "prove",
-         "bounds", "export", "import")
+ORDER = ("golden", "prune", "show", "diff", "rounding", "run", "verify", "explain", "vectors", "score", "shrink", "bisect",
+         "prove", "bounds", "export", "import")
 
 
 class Verbs(Sentences):

@@ -1,5 +1,5 @@
 """The way of `refq golden`: from a network and images to a pack, with the figures that a person wants to see."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +14,7 @@ from refq.graph.evaluate import evaluate
 from refq.graph.factors import exponents_of
 from refq.load import images as pictures
 from refq.load.network import load
+from refq.pruners import mask
 from refq.vectors.record import record, refuse_occupied
 from refq.view.events import lines
 
@@ -67,9 +68,11 @@ def classes(path, images, network):
     return labels
 
 
-def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture, bar, integer_only=False):
+def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, picture, bar, integer_only=False, masks=None,
+           dense_grids=False):
     """Quantize, run, compare with the float network, record; gives the report as plain values. `recipe`: None for int8, or
-    what the file of a network that comes quantized says."""
+    what the file of a network that comes quantized says. `masks`: a file of them; what is compared with is the pruned network,
+    and grids are chosen for what is left, or `dense_grids` for all."""
     started = perf_counter()
     if cases < 1:
         raise IllFormed(f"--cases {cases}: a pack holds at least 1; leave it out for 16")
@@ -81,10 +84,14 @@ def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, pi
         refuse_occupied(Path(out))
     s = source(model, data, labels, calibrate, recipe, dialect, picture)
     admit(model, s.network, asked, calibrate, integer_only)
+    dense = s.network
+    s, pruned = masked(s, masks, dense_grids)
     filed = bool(s.network.grids)
-    out = Path(out) if out is not None else free(f"golden-{s.name}-{'as-filed' if filed else recipe.name}-{dialect.name}")
+    out = Path(out) if out is not None else free("-".join(["golden", s.name, "as-filed" if filed else recipe.name, dialect.name,
+                                                           *(["pruned"] if pruned else [])]))
     with bar(len(s.calibration) if s.grids is None and not filed else 0, "calibrating") as shown:
-        program = quantized(model, s.network, s.calibration, recipe, dialect, s.grids, lambda done: shown.update(1), integer_only)
+        program = quantized(model, dense if dense_grids else s.network, s.calibration, recipe, dialect, s.grids,
+                            lambda done: shown.update(1), integer_only, pruned if dense_grids else None)
     name = program.outputs[0]
     taken, read_as = codes(program, s.images, filed)
     reals = program.decode(taken, program.inputs[0]) if read_as == "codes" else s.images
@@ -100,10 +107,25 @@ def golden(model, data, labels, calibrate, recipe, dialect, out, cases, seed, pi
     report = figures(exact, integer, s.labels)
     if s.network.places:
         report["tokens"] = len(exact)
+    if pruned:
+        report["masks"] = pruned.describe() | {"grids": "dense" if dense_grids else "pruned"}
     about = {"network": s.name, "images": len(taken), **report}
     with bar(min(cases, len(taken)), "recording") as shown:
         pack = record(program, taken, out, cases, seed, about, lambda done: shown.update(1))
     return described(pack, out, s, report, read_as) | {"seconds": round(perf_counter() - started, 2)}
+
+
+def masked(s, path, dense_grids):
+    """(the source with its network pruned by the masks in the file `path`, these masks); grids that were chosen before are of
+    the dense network."""
+    if path is None:
+        if dense_grids:
+            raise IllFormed("--dense-grids is for --masks, which is not given")
+        return s, None
+    if s.network.grids and dense_grids:
+        raise IllFormed(f"{s.name}: comes quantized, so its grids are the file's either way; leave --dense-grids out")
+    masks = mask.load(path)
+    return replace(s, network=masks.apply(s.network), grids=s.grids if dense_grids else None), masks
 
 
 def free(name):

@@ -1,13 +1,15 @@
 """The way of `refq show`: finds out what a name means, and gives it as plain values and as text."""
 from dataclasses import fields
+from functools import partial
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
 from textwrap import fill
 
-from refq import dialects, ops, quantizers, recipes
+from refq import dialects, grids, layouts, ops, pruners, quantizers, recipes
 from refq.cli.networks import admit, quantized
 from refq.errors import IllFormed, nearest
+from refq.grids import schemes
 from refq.ints import rounding
 from refq.ints.row import stated
 from refq.load import images as pictures
@@ -36,12 +38,16 @@ def at(what, data, recipe, dialect, picture):
         return about | show.program_words(pack.program), head + said
     if path.suffix in ENDINGS or path.is_dir():
         return network(path, data, recipe, dialect, picture)
-    kinds = ((recipes.names(), a_recipe), (ops.names(), an_operation), (rounding.names, roundings.of_word), (roles(), a_role),
-             (quantizers.names(), a_calibrator))
-    for names, describe in kinds:
-        if what in names:
-            return describe(what)
-    known = (*dialects.names(), *(name for names, _ in kinds for name in names))
+    kinds = (("recipe", recipes.names(), a_recipe), ("operation", ops.names(), an_operation),
+             ("rounding", rounding.names, roundings.of_word), ("role", roles(), a_role),
+             *((kind, names(), partial(a_file, kind, folder)) for kind, (folder, names) in FOLDERS.items()))
+    meant = {kind: describe(what) for kind, names, describe in kinds if what in names}
+    if len(meant) == 1:
+        return next(iter(meant.values()))
+    if meant:
+        text = "\n\n".join(f"{what} as a {kind}\n\n{text}" for kind, (_, text) in meant.items())
+        return {kind: value for kind, (value, _) in meant.items()}, text
+    known = (*dialects.names(), *(name for _, names, _ in kinds for name in names))
     raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: {nearest(what, known)}")
 
 
@@ -57,11 +63,17 @@ def drawn(function, path, scale):
     return value, f"{text}\n\nwritten to {path}"
 
 
+FOLDERS = {"grid": (grids, grids.kinds), "scheme": (schemes, schemes.names), "quantizer": (quantizers, quantizers.names),
+           "pruner": (pruners, pruners.names), "layout": (layouts, layouts.names)}
+"""What a name can be whose file says in its docstring what it is: the package of such files, and their names."""
+
+
 def everything():
     value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names,
-             "roles": roles(), "calibrators": quantizers.names(), "loads": sorted(table)}
+             "roles": roles(), "loads": sorted(table)} | {f"{kind}s": names() for kind, (_, names) in FOLDERS.items()}
     value = {k: list(v) for k, v in value.items()}
-    text = "\n".join(fill(', '.join(v), 100, initial_indent=f"{k:12s}", subsequent_indent=" " * 12) for k, v in value.items())
+    text = "\n".join(fill(", ".join(names), 100, break_on_hyphens=False, initial_indent=f"{kind:12s}", subsequent_indent=" " * 12)
+                     for kind, names in value.items())
     return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file;\n" \
         "refq show toml lists all that such a file can state"
 
@@ -104,9 +116,9 @@ def a_role(role):
     return {"role": role, "dialects": value}, f"the role {role}\n\n" + show.table(["dialect", "operation", "whose", "row"], rows)
 
 
-def a_calibrator(name):
-    text = getdoc(import_module(f"{quantizers.__name__}.{name}"))
-    return {"calibrator": name, "contract": text}, text
+def a_file(kind, folder, name):
+    text = getdoc(import_module(f"{folder.__name__}.{name}"))
+    return {kind: name, "contract": text}, text
 
 
 def an_operation(name):
@@ -114,6 +126,9 @@ def an_operation(name):
     decided = [f.name for f in fields(module.Row) if f.name not in stated(module.Row)]
     text = show.table(["field", "says", "can be"], lines) if lines else "no field: targets do not differ in it"
     rest = f"\n\nthe tensors of a step decide {', '.join(decided)}" if decided else ""
+    alone = {f"{name}:{k}": show.row(row) for k, row in ops.published(name).items()}
+    if alone:
+        rest += "\n\npublished rows, which are no dialect's\n\n" + show.table(["name", "row"], [[k, v] for k, v in alone.items()])
     said = {k: {"says": says, "can be": can} for k, says, can in lines}
-    value = {"operation": name, "contract": module.__doc__, "fields": said, "decided": decided}
+    value = {"operation": name, "contract": module.__doc__, "fields": said, "decided": decided, "published": alone}
     return value, f"{getdoc(module)}\n\n{text}{rest}"

@@ -31,15 +31,15 @@ def admit(model, network, recipe=None, calibrate=None, integer_only=False):
                         "always run in integers alone, so leave it out")
 
 
-def quantized(model, network, images, recipe, dialect, grids=None, progress=None, integer_only=False):
+def quantized(model, network, images, recipe, dialect, grids=None, progress=None, integer_only=False, masks=None):
     """The program of the network in the file `model`; what is refused of it names that file and says what to do. `recipe`:
-    None for int8, or what the file says."""
+    None for int8, or what the file says; `masks`: of weights that are pruned behind the choice of grids."""
     recipe = recipes.load(recipe or "int8") if recipe is None or isinstance(recipe, str) else recipe
     dialect = dialects.load(dialect) if isinstance(dialect, str) else dialect
     if not network.grids:
         recipe.admit(dialect)
     try:
-        return quantize(network, images, recipe, dialect, grids, progress, integer_only)
+        return quantize(network, images, recipe, dialect, grids, progress, integer_only, masks)
     except (IllFormed, Unsupported) as e:
         kind = IllFormed if isinstance(e, IllFormed) else Unsupported
         raise kind(sentence(model, network.name, str(e))) from None

@@ -27,6 +27,7 @@ from refq.ops import (
     l2_norm,
     layernorm_exact,
     matmul,
+    matmul_groups,
     max_pool,
     mean,
     mul,
@@ -169,6 +170,7 @@ def off_ties(part, times, source):
 
 exact = {
     "matmul": Role("matmul", matmul.Row()),
+    "matmul_groups": Role("matmul_groups", matmul_groups.Row(), borrowed="refq"),
     "batch_matmul": Role("batch_matmul", batch_matmul.Row()),
     "batch_matmul_log2": Role("batch_matmul_log2", batch_matmul_log2.Row(), borrowed="refq"),
     "batch_matmul_log_sqrt2": Role("batch_matmul_adalog", batch_matmul_adalog.Row(), borrowed="refq"),

@@ -10,6 +10,7 @@ from inspect import signature
 import numpy as np
 
 from refq import ops
+from refq.dialects.base import exact
 from refq.errors import IllFormed, Unsupported
 from refq.graph.builder import zero_of
 from refq.graph.calibrate import grid as affine_over
@@ -176,12 +177,13 @@ def accumulator(b, role, x, w, widths, build):
 
 
 def plain_codes(b, node):
-    """The node, its operands on affine grids where it cannot read the codes of another kind: only moves and the left side of a
-    product can."""
+    """The node, its operands on affine grids where it cannot read the codes of another kind: only moves can, and the left side
+    of a product that there is for the kind."""
     inputs = []
     for place, name in enumerate(node.inputs):
         held = b.tensors.get(name)
-        if held is None or not isinstance(held.grid, Levels) or node.op in MOVES or node.op == "MatMul" and place == 0:
+        if held is None or not isinstance(held.grid, Levels) or node.op in MOVES or (
+                node.op == "MatMul" and place == 0 and f"batch_matmul_{held.grid.kind}" in exact):
             inputs.append(name)
             continue
         plain = f"{name}.affine"

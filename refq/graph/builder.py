@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from refq import ops
-from refq.errors import IllFormed, nearest
-from refq.graph.calibrate import allowed, grid
+from refq.errors import IllFormed, Unsupported, nearest
+from refq.graph.calibrate import allowed, grid, of_weights
 from refq.graph.groups import Groups
 from refq.graph.moves import fused
 from refq.graph.play import fitted
@@ -23,8 +23,8 @@ from refq.ints.width import I32, Width
 class Builder:
     """Collects tensors, constants and steps; knows the float graph and the grids."""
 
-    def __init__(self, graph, grids, recipe, dialect):
-        self.graph, self.grids, self.recipe, self.dialect = graph, grids, recipe, dialect
+    def __init__(self, graph, grids, recipe, dialect, masks=None):
+        self.graph, self.grids, self.recipe, self.dialect, self.masks = graph, grids, recipe, dialect, masks or {}
         self.groups = Groups(graph)
         self.tensors, self.constants, self.steps, self.used = {}, {}, [], {}
         self.edges, self.left = edges(graph), {}
@@ -117,15 +117,44 @@ class Builder:
     def weights(self, node, x, weight, bias):
         """(grid of the weights, their codes, grid of the accumulator, codes of the bias) of a node whose first input is the
         tensor `x`; arrays (m ...) and (m)."""
+        if weight in self.graph.kept:
+            return self.coded_weights(node, x, weight, bias)
         bits, acc = self.recipe.weight_bits(node.name, node.name in self.edges), self.dialect.accumulator(x.width.bits)
+        mask = self.masks.get(weight)
         weight, bias = by_channel(node, self.graph.constants[weight]), self.graph.constants[bias]
         # a channel whose weights are small beside its bias takes a scale at which the bias fills half of the register
         least = np.abs(bias) / (float(x.grid.scale) * (acc.hi // 2)) * Width(bits).hi
-        most = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1), least)
-        w = allowed(symmetric(Width(bits), most, axis=0, narrow=self.dialect.narrow), self.dialect)
+        try:
+            w = of_weights(weight, least, bits, self.recipe, self.dialect)
+        except IllFormed as e:
+            raise IllFormed(f"weights of node {node.name}: {e}") from None
         counts = counting(acc, x.grid, w, len(weight))
         word = self.dialect.encode_weights or self.dialect.encode
+        weight = weight if mask is None else np.where(mask.kept, weight, 0.0)       # behind the choice of the grid
         return w, w.encode(weight, word), counts, counts.encode(bias, word)
+
+    def coded_weights(self, node, x, weight, bias):
+        """The same of weights that come quantized: their own codes, on their own grid."""
+        values, bias = self.graph.constants[weight], self.graph.constants[bias]
+        grid = self.coming(node, self.graph.kept[weight], weight)
+        codes, counts = grid.encode(values), counting(self.dialect.accumulator(x.width.bits), x.grid, grid, len(values))
+        if (np.abs(bias / counts.scale) > counts.hi).any():
+            raise IllFormed(f"bias of node {node.name}: {counts.width} does not hold it in units of the products with weights "
+                            "that come quantized; give the float network")
+        return grid, codes, counts, counts.encode(bias, self.dialect.encode_weights or self.dialect.encode)
+
+    def coming(self, node, grid, weight):
+        """The grid of weights that come quantized, where the target holds it and the weights still lie on it."""
+        said, dialect = f"weights of node {node.name} ({weight}) come quantized", self.dialect
+        if grid.width.bits > max(dialect.weights) or dialect.scales != "any" and not allowed(grid, dialect).same(grid):
+            raise IllFormed(f"{said}, as {grid.width} codes, which dialect {dialect.name} does not hold on scales that are "
+                            f"{dialect.scales}; give the float network")
+        if grid.block is None and grid.axis not in (None, 0):
+            raise Unsupported(f"{said}, with a scale for each slice along axis {grid.axis}; one for each channel is supported")
+        values = self.graph.constants[weight]
+        if (grid.decode(grid.encode(values)) != values).any():
+            raise IllFormed(f"{said}, and are no longer what their codes mean; give them as they came")
+        return grid
 
     def scales_by(self, name):
         """Whether a factor of a product is a constant without a grid: then it is another scale."""

@@ -11,14 +11,29 @@ from refq import grids, ops, quantizers
 from refq.errors import IllFormed
 from refq.graph.evaluate import evaluate
 from refq.graph.groups import CUTS, MOVES, Groups
-from refq.grids.affine import Affine, asymmetric, symmetric
+from refq.grids import schemes
+from refq.grids.affine import Affine
 from refq.ints.width import Width
+from refq.quantizers.slices import Slices
 from refq.reals.floats import seen_by
 
 
-def observe(graph, images, recipe, progress=None, **functions):
-    """Group to (lo, hi): what the calibrator of `recipe` makes of the values that `images` (n *shape) give; raises
-    IllFormed for an empty set and for values that are not finite, naming the tensor. `progress(done)` is told of every image."""
+def observe(graph, images, recipe, progress=None, dialect=None, **functions):
+    """Group to (lo, hi): what the calibrator of `recipe` makes of the values that `images` (n *shape) give; see `watched`."""
+    return {group: ends(found) for group, found in watched(graph, images, recipe, progress, dialect, **functions).items()}
+
+
+def ends(found):
+    """(lo, hi) of a group: a range, or what a quantizer that saw the values makes of them, which may choose no range."""
+    if isinstance(found, tuple):
+        return found
+    return found.range() if hasattr(found, "range") else (found.least, found.most)
+
+
+def watched(graph, images, recipe, progress=None, dialect=None, **functions):
+    """Group to the quantizer that `recipe` has for it, which saw the values that `images` (n *shape) give; raises IllFormed for
+    an empty set and for values that are not finite, naming the tensor. `progress(done)` is told of every image; `dialect`: whose
+    grids they are for, where the calibrator looks at the grid (mse)."""
     if not len(images):
         raise IllFormed("the calibration set is empty; give at least one image")
     groups = Groups(graph)
@@ -27,12 +42,15 @@ def observe(graph, images, recipe, progress=None, **functions):
 
     def watch(name, values):
         if name in watched:
-            if not np.isfinite(values).all():
-                raise IllFormed(f"tensor {name}: the float network gives values that are not finite on the calibration images; "
-                                "give others")
             if (group := watched[name]) not in seen:
-                seen[group] = quantizers.load(recipe.calibrator_of(groups.role[group]))
-            seen[group].see(shown(graph, groups.hidden[name], values) if name in groups.hidden else values)
+                seen[group] = recipe.quantizer(groups.role[group], dialect)
+            try:
+                seen[group].see(shown(graph, groups.hidden[name], values) if name in groups.hidden else values)
+            except IllFormed as e:          # quantizers look for what is not finite: here a sweep would cost as much again
+                if np.isfinite(values).all():
+                    raise IllFormed(f"tensor {name}: {e}") from None
+                raise IllFormed(f"tensor {name}: the float network gives values that are not finite on the calibration images; "
+                                "give others") from None
 
     for name in graph.constants:
         if name in watched:
@@ -42,7 +60,7 @@ def observe(graph, images, recipe, progress=None, **functions):
             evaluate(graph, {graph_input(graph): image[None]}, watch=watch, **functions)
         if progress:
             progress(done + 1)
-    return {group: quantizer.range() for group, quantizer in seen.items()}
+    return seen
 
 
 def shown(graph, softmax, logits):
@@ -61,8 +79,8 @@ def graph_input(graph):
 
 
 def choose(graph, ranges, recipe, dialect):
-    """Group to Affine grid: the bits that `recipe` gives its role, asymmetric where `dialect` can, and what enters a
-    nonlinear operation on a scale that suits it."""
+    """Group to grid: of the bits and by the scheme that `recipe` gives its role, and what enters a nonlinear operation on a scale
+    that suits it. `ranges`: what `observe` or `watched` gives."""
     chosen, groups = {}, Groups(graph)
     for group, role in groups.role.items():
         if group in ranges:
@@ -70,10 +88,11 @@ def choose(graph, ranges, recipe, dialect):
                 chosen[group] = other
                 continue
             try:
-                affine = grid(ranges[group], recipe.bits(role), dialect)
+                range_, bits = ends(ranges[group]), recipe.bits(role)
+                affine = allowed(of_scheme(recipe.scheme_of(bits, dialect), range_, bits), dialect)
             except IllFormed as e:
                 raise IllFormed(f"tensor {group}: {e}") from None
-            chosen[group] = suited(affine, ENTERS.get(role), dialect, ranges[group])
+            chosen[group] = suited(affine, ENTERS.get(role), dialect, range_)
     return chosen
 
 
@@ -81,9 +100,10 @@ CARRY = MOVES - CUTS - {"MaxPool", "Pad"}
 """Moves that carry codes of any grid, whatever their order and whether 0 has one."""
 
 
-def unequal(graph, groups, group, range_, recipe, dialect):
+def unequal(graph, groups, group, found, recipe, dialect):
     """The grid of what leaves softmax where it is not an affine one: that of which the target's softmax gives codes, or the kind
-    that the recipe says; None where it is, and where something else than a softmax and moves makes its codes."""
+    that the recipe says, as the quantizer chose it where `found` is one that chooses grids; None where it is an affine one, and
+    where something else than a softmax and moves makes its codes."""
     if any(n.op not in CARRY | {"Softmax"} and groups.of[n.outputs[0]] == group for n in graph.nodes):
         return None
     part = dialect.roles.get(dialect.fitted("softmax", Width(recipe.logits)))
@@ -92,7 +112,9 @@ def unequal(graph, groups, group, range_, recipe, dialect):
         return module.grid(part.row)
     if recipe.probabilities_grid == "affine":
         return None
-    return grids.load(recipe.probabilities_grid).covering(recipe.probabilities, float(range_[1]))
+    if not isinstance(found, tuple) and not hasattr(found, "range"):
+        return found.grid()
+    return grids.load(recipe.probabilities_grid).covering(recipe.probabilities, float(ends(found)[1]))
 
 
 def owned(graph, grids, recipe, dialect):
@@ -101,8 +123,8 @@ def owned(graph, grids, recipe, dialect):
     for group, role in groups.role.items():
         held = grids[group]
         if role == "probabilities" and isinstance(held, Affine):
-            ends = held.decode([held.lo, held.hi])
-            grids = grids | {group: unequal(graph, groups, group, ends, recipe, dialect) or held}
+            range_ = tuple(held.decode([held.lo, held.hi]).tolist())
+            grids = grids | {group: unequal(graph, groups, group, range_, recipe, dialect) or held}
     return grids
 
 
@@ -128,10 +150,26 @@ def rescaled(affine, scale, dialect, below):
 
 def grid(range_, bits, dialect):
     """The grid of `bits` for values in `range_`."""
-    lo, hi = range_
-    if bits in dialect.asymmetric:
-        return allowed(asymmetric(Width(bits), lo, hi), dialect)
-    return allowed(symmetric(Width(bits), max(-lo, hi), narrow=False), dialect)
+    return allowed(of_scheme("asymmetric" if bits in dialect.asymmetric else "symmetric_full", range_, bits), dialect)
+
+
+def of_scheme(name, range_, bits):
+    """The grid that the scheme of that name makes of a range, for a tensor whose codes saturate at the ends of their width."""
+    made = schemes.load(name).grid(*range_, bits)
+    return replace(made, narrow=False) if made.narrow else made
+
+
+def of_weights(weight, least, bits, recipe, dialect):
+    """The grid of weights (m ...) of `bits`, as `recipe` says; its range reaches at least `least` (m)."""
+    scheme, axis = recipe.weights_scheme_of(dialect), None if recipe.granularity == "tensor" else 0
+    named, options = recipe.weights_calibrator, {"bits": bits, "scheme": scheme}
+    seer = quantizers.load(named, **options) if axis is None else Slices(named, axis, **options)
+    seer.see(weight)
+    lo, hi = seer.range()
+    made = schemes.load(scheme).grid(lo, np.maximum(hi, least.max() if axis is None else least), bits, axis)
+    if dialect.narrow and not made.narrow:
+        made = Affine(made.width, made.scale, made.zero, made.axis, narrow=True)
+    return allowed(made, dialect)
 
 
 def allowed(affine, dialect):

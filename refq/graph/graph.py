@@ -31,7 +31,8 @@ class Graph:
     (float64, int64 or bool); `shapes`: name to shape of every activation, filled by the canonical form; `notes`:
     sentences about what was assumed while it was made; `labels`: the names of the classes, or empty; `grids`: tensor or
     constant to Affine, empty for a float network; `family`: of a language model, what it was built by and can be built by
-    again, over another context or beside a cache (refq.networks.llama)."""
+    again, over another context or beside a cache (refq.networks.llama); `kept`: weight to Affine, of a network whose weights come
+    quantized and whose activations do not: the constant holds the reals that its codes mean, and keeps those codes."""
 
     name: str
     inputs: dict
@@ -43,6 +44,7 @@ class Graph:
     labels: tuple = ()
     grids: dict = field(default_factory=dict)
     family: object = None
+    kept: dict = field(default_factory=dict)
 
     @cached_property
     def places(self):

@@ -8,6 +8,7 @@ import numpy as np
 
 from refq import ops
 from refq.errors import IllFormed, Unsupported
+from refq.graph import weight_groups
 from refq.graph.activations import behind_sums
 from refq.graph.attention import known as facts_of
 from refq.graph.attention import matmul, plain_codes, softmax
@@ -26,8 +27,9 @@ from refq.ints import functions
 from refq.ints.width import Width
 
 
-def lower(graph, grids, recipe, dialect):
-    """The Program of the canonical `graph` whose groups of tensors lie on `grids` (group to Affine).
+def lower(graph, grids, recipe, dialect, masks=None):
+    """The Program of the canonical `graph` whose groups of tensors lie on `grids` (group to Affine), weights masked by `masks`
+    (name to Mask) behind the choice of theirs.
 
     Raises IllFormed where the dialect forbids what the recipe asks for or lacks an operation, and Unsupported with every
     node that cannot be lowered."""
@@ -38,7 +40,7 @@ def lower(graph, grids, recipe, dialect):
                           f"supported are {', '.join(sorted(lowered))}")
     if twice := [name for name in graph.outputs if graph.outputs.count(name) > 1]:
         raise Unsupported(f"{graph.name}: several outputs are one tensor, {twice[0]}; leave out all but one")
-    builder = Builder(graph, grids, recipe, dialect)
+    builder = Builder(graph, grids, recipe, dialect, masks)
     for node in graph.nodes:
         try:
             own, node = settled(builder, plain_codes(builder, node))
@@ -51,7 +53,9 @@ def lower(graph, grids, recipe, dialect):
 
 def linear(b, node):
     x = b.tensors[b.factor(node.inputs[0])]
-    out = node.outputs[0]
+    out, kept = node.outputs[0], b.graph.kept.get(node.inputs[1])
+    if kept is not None and kept.block is not None:
+        return weight_groups.product(b, node, x, b.coming(node, kept, node.inputs[1]))
     weights = b.weights(node, x, *node.inputs[1:])
     factors = b.product(node, "matmul", x, x.name, weights, b.shape(out))
     b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors,

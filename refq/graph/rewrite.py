@@ -165,7 +165,7 @@ def rewrite(graph, *rules):
                 raise misfit(node, draft, error) from None
     outputs = tuple(draft.current(name) for name in graph.outputs)
     return pruned(Graph(graph.name, graph.inputs, outputs, tuple(draft.nodes), draft.constants, draft.shapes,
-                        graph.notes, graph.labels, draft.grids, graph.family))
+                        graph.notes, graph.labels, draft.grids, graph.family, graph.kept))
 
 
 def pruned(graph):
@@ -180,7 +180,8 @@ def pruned(graph):
     return Graph(graph.name, graph.inputs, graph.outputs, tuple(nodes),
                  {name: value for name, value in graph.constants.items() if name in alive},
                  {name: shape for name, shape in graph.shapes.items() if name in alive and name not in graph.constants},
-                 graph.notes, graph.labels, {name: grid for name, grid in graph.grids.items() if name in alive}, graph.family)
+                 graph.notes, graph.labels, {name: grid for name, grid in graph.grids.items() if name in alive},
+                 graph.family, graph.kept)
 
 
 def settled(graph, *rules):

@@ -10,7 +10,7 @@ ENDINGS = (".onnx", ".tflite", ".safetensors")
 
 def load(path):
     """The canonical graph of the network in `path` (.onnx, .tflite, .safetensors, the .safetensors.index.json of several, or a
-    folder that holds one of them); one that comes quantized has grids.
+    folder that holds one of them); one that comes quantized has grids, and one of which the weights do has `kept`, their grids.
 
     Raises IllFormed for a file that does not exist or has another ending; Corrupt for a damaged one; Unsupported with
     every operation that refq does not know.

@@ -15,9 +15,12 @@ import safetensors
 
 from refq import networks
 from refq.errors import Corrupt, IllFormed, Unsupported
+from refq.load import checkpoints
 
 INDEX = ".safetensors.index.json"
 """What the name of an index ends in."""
+QUANTIZED = "quantization_config"
+"""The key of config.json that says how weights are quantized."""
 COUNTERS = ("num_batches_tracked", "relative_position_index", "position_ids")
 """Integers that files hold beside weights, and that no result depends on."""
 formats = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -30,7 +33,10 @@ def load(path):
     damaged file, index or config.json; Unsupported for tensors of another architecture or of integers.
     """
     path = Path(path)
-    tensors = sharded(path) if path.name.endswith(INDEX) else read(path)
+    config, kept, notes = configuration(path.parent / "config.json"), {}, ()
+    tensors = sharded(path, one(config)) if path.name.endswith(INDEX) else one(config)(path)
+    if QUANTIZED in config:
+        tensors, kept, notes = checkpoints.decoded(tensors, config[QUANTIZED], str(path))
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             word = "NaN" if np.isnan(values).any() else "an infinite value"
@@ -39,12 +45,24 @@ def load(path):
                      for m in pkgutil.iter_modules(networks.__path__)]
     for architecture in architectures:
         if architecture.recognizes(tensors):
-            graph = architecture.build(tensors, configuration(path.parent / "config.json"), str(path))
+            graph = architecture.build(tensors, config, str(path))
+            graph = checkpoints.attached(graph, tensors, kept, notes, str(path)) if kept else graph
             return replace(graph, name=path.name.removesuffix(INDEX) if path.name.endswith(INDEX) else path.stem)
     known = ", ".join(a.__name__.rpartition(".")[2] for a in architectures)
     some = ", ".join(sorted(tensors)[:4])
     raise Unsupported(f"{path} holds {len(tensors)} tensors ({some} ...) of no architecture that refq builds from "
                       f"names alone ({known}): give the network as ONNX.")
+
+
+def one(config):
+    """How one file is read: to numbers, or, of a checkpoint that says that it is quantized, with integers as they are."""
+    return coded if QUANTIZED in config else read
+
+
+def coded(path):
+    """Tensor name to array, of one file: float64, or the integers that it holds."""
+    return {name: np.frombuffer(entry["data"], checkpoints.INTEGERS[entry["dtype"]]).reshape(entry["shape"])
+            if entry["dtype"] in checkpoints.INTEGERS else numbers(path, name, entry) for name, entry in entries(path)}
 
 
 def read(path):
@@ -53,8 +71,8 @@ def read(path):
             if entry["dtype"] in formats or not name.endswith(COUNTERS)}
 
 
-def sharded(path):
-    """The same of all files that the index `path` names: each tensor from the file that it is said to lie in."""
+def sharded(path, read):
+    """What `read` gives of all files that the index `path` names: each tensor from the file that it is said to lie in."""
     placed = configuration(path, "export the network anew").get("weight_map")
     if not isinstance(placed, dict) or not placed or not all(isinstance(file, str) for file in placed.values()):
         raise Corrupt(f"{path} has no weight_map from tensors to files; export the network anew.")

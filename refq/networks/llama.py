@@ -10,7 +10,7 @@ Source: transformers modeling_llama.py and modeling_rope_utils.py.
 """
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -126,12 +126,13 @@ def rotations(config, depth, context, name):
 @dataclass(frozen=True, eq=False)
 class Family:
     """The network over any context: `tensors` (name to float64 array) and `config` as the files have them; `name` stands in
-    messages; `longest`: the positions that config.json allows."""
+    messages; `longest`: the positions that config.json allows; `kept`: the grids of weights that come quantized."""
 
     tensors: dict
     config: dict
     name: str
     longest: int
+    kept: dict = field(default_factory=dict)
 
     def whole(self, context):
         """The graph of `context` tokens at once: tokens (1 context) -> logits (1 context vocabulary). Raises IllFormed for a
@@ -181,7 +182,7 @@ class Maker:
         zeros = b.constant("lm_head.bias", np.zeros(len(tensors[EMBEDDING])))
         logits = b.add("Linear", "lm_head", (x, weight, zeros))
         return rewrite(Graph(self.family.name, self.inputs, (logits, *self.outputs), tuple(b.nodes), b.constants,
-                             notes=tuple(b.notes), family=self.family))
+                             notes=tuple(b.notes), family=self.family, kept=self.family.kept))
 
     def norm(self, x, part):
         weight = self.builder.constant(f"{part}.weight", self.builder.take(f"{part}.weight", self.d.width))

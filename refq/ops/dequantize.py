@@ -25,6 +25,7 @@ from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, last_tile_lost, negated
 from refq.ints.width import I8, Width, at_most
+from refq.machine import codes
 
 FINEST, COARSEST = 2.0 ** -126, 2.0 ** 80
 """The scales under which no product is infinite, nor any but 0 subnormal."""
@@ -62,6 +63,8 @@ def spec(q, scale, zp, row, at=unwatched):
 
 @cache
 def kernel(row):
+    if row.q.bits <= 16:
+        return codes.dequantizing(row.product)
     product = products.word(row.product)
 
     @jit(nogil=True)

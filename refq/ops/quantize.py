@@ -32,6 +32,7 @@ from refq.ints.row import choice, decided
 from refq.ints.sites import unwatched
 from refq.ints.slips import channels_shifted, dropped, first_for_all, last_tile_lost, negated
 from refq.ints.width import I8, I32, I40, Width, at_most
+from refq.machine import codes
 
 FINEST, COARSEST = 2.0 ** -126, 2.0 ** 126
 """The scales whose reciprocal is a normal number."""
@@ -107,6 +108,8 @@ def spec(x, scale, zp, row, at=unwatched):
 
 @cache
 def kernel(row):
+    if row.out.bits <= 8:
+        return codes.quantizing(row.quotient, row.zero_point, row.ties, row.far, row.nan, row.out.lo, row.out.hi)
     value, whole = quotients.value(row.quotient, row.zero_point), nearest(row.ties, I40)
     converted, lo, hi = conversion[row.far], row.out.lo, row.out.hi
     after, as_number = int(row.zero_point == "after"), row.nan == "converted"

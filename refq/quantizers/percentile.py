@@ -1,50 +1,27 @@
 """percentile: the range that holds a share of all values seen; as many are cut off below as above.
 
-A streaming histogram of 2**15 bins: their width is a power of two, and doubles (bins merge in pairs) when a value falls
-outside. So the result does not depend on the order of the images, memory does not grow with their number, and an edge is
-a dyadic number that a last-bit change of a value does not move. The cut is an edge; it never exceeds the values seen.
-"""
-from math import frexp, ldexp
+One histogram of all values, no mean over batches: the cut is an edge of its bins, and never exceeds the values seen.
 
-import numpy as np
+source   ONNX Runtime PercentileCalibrater with symmetric=False, and FQ-ViT's observer, both of which count otherwise: the one in
+         bins of the first batch (`percentile_ort`), the other a moving average of the percentiles of batches
+"""
+from refq.quantizers.base import decimal
+from refq.quantizers.histogram import Counting, Signed
 
 BINS = 1 << 15
-LEAST = -126
-"""The exponent below which bins do not get finer: no scale is a subnormal float32."""
 
 
-class Quantizer:
-    """`see` any number of arrays, then ask for the `range()` that leaves out the share `outside` of the values."""
+class Quantizer(Counting):
+    """`percentile`: so many of a hundred values lie inside, above 0 to 100, as the decimal number that is written; `bins`: of the
+    histogram."""
 
-    outside = 1e-4
+    def __init__(self, bits=8, scheme="asymmetric", percentile=99.99, bins=BINS):
+        super().__init__(bits, scheme, Signed, bins)
+        self.inside = decimal("percentile", percentile, 0, 100)
 
-    def __init__(self):
-        self.counts, self.exponent = np.zeros(BINS, np.int64), None
-        self.lo, self.hi = float("inf"), float("-inf")
-
-    def see(self, values):
-        if not values.size:
-            return
-        self.lo, self.hi = min(self.lo, float(values.min())), max(self.hi, float(values.max()))
-        most = max(-self.lo, self.hi)
-        reach = max(frexp(most)[1], LEAST) if most else LEAST
-        if self.exponent is None:
-            self.exponent = reach
-        while self.exponent < reach:
-            half = self.counts.reshape(-1, 2).sum(1)
-            self.counts = np.concatenate([np.zeros(BINS // 4, np.int64), half, np.zeros(BINS // 4, np.int64)])
-            self.exponent += 1
-        bins = np.floor(values.ravel() / self.width).astype(np.int64) + BINS // 2
-        self.counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
-
-    @property
-    def width(self):
-        """Of a bin: so that all of them cover -2**exponent to 2**exponent."""
-        return ldexp(2 / BINS, self.exponent)
-
-    def range(self):
-        total = self.counts.sum()
-        cut = total * self.outside / 2
-        below, above = np.cumsum(self.counts), np.cumsum(self.counts[::-1])
-        first, last = int(np.searchsorted(below, cut, "right")), BINS - int(np.searchsorted(above, cut, "right"))
-        return max(self.lo, (first - BINS // 2) * self.width), min(self.hi, (last - BINS // 2) * self.width)
+    def find(self):
+        counts, width = self.histogram.counts, self.histogram.width
+        cut = int(self.count * (100 - self.inside) / 200)
+        below, above = counts.cumsum(), counts[::-1].cumsum()
+        first, last = int(below.searchsorted(cut, "right")), counts.size - int(above.searchsorted(cut, "right"))
+        return max(self.lo, (first - counts.size // 2) * width), min(self.hi, (last - counts.size // 2) * width)

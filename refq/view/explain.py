@@ -14,8 +14,8 @@ from refq.errors import IllFormed, nearest
 from refq.ints.row import plain
 from refq.vectors.diagnosis.place import Place
 from refq.vectors.pack import Pack, read
-from refq.view.explain_sites import Watched, element, moment
-from refq.view.explain_sums import table
+from refq.view.explain_sites import Watched, element, moments
+from refq.view.explain_sums import table, told
 
 FORM = re.compile(r"\s*(.+?)\s*\[([-\d,\s]*)\]\s*")
 
@@ -132,12 +132,13 @@ def explained(pack, codes, tensor, index):
     given = given if isinstance(given, tuple) else (given,)
     value = element(given[list(row.gives).index(result)], at)
     sums = table(step.op, part, row, origin, watched.seen, at)
-    moments = [moment(seen, at) for seen in watched.seen if not (sums and seen[0] in ("partial", "pair", "tile", "spilled"))]
+    shown = [seen for seen in watched.seen if not (sums and seen[0] in told(step.op))]
+    each = [one for seen in shown for one in moments(seen, at)]
     takes = [taken(program, step, name, part[name], origin.get(name)) for name in part]
     source = next(((t["tensor"], tuple(t["index"])) for t in takes if t["index"] is not None and t["tensor"] in pack.steps), None)
     moved = whence(step, operands, inner, program) if step.op == "arrange" else ""
     return Part(step.name, step.op, formula(step.op), plain(step.row), tensor, str(declared.width), tuple(index), value,
-                codes[tensor][index].item(), takes, sums, None if sums or moved else registers(part, watched.seen, at), moments,
+                codes[tensor][index].item(), takes, sums, None if sums or moved else registers(part, watched.seen, at), each,
                 moved, source)
 
 

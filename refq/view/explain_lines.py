@@ -2,6 +2,8 @@
 text that a terminal shows of an Explanation."""
 from dataclasses import dataclass
 
+from refq.view.explain_words import WORDS
+
 SIGNS = {"register": "=", "clip": "clip", "wrap": "wrap", "nearest": "round"}
 MARKS = {"tie": "TIE", "saturated": "SATURATES", "wrapped": "WRAPS", "overflow": "OVERFLOWS"}
 
@@ -71,6 +73,11 @@ def joined(part, known):
     return [Line("+", "zp", known["zp"]), *([Line("", "", m["before"])] if m["saturated"] else [])]
 
 
+def behind_words(part, known):
+    """What joins the sums that come out of packed words."""
+    return [Line(sign, name, value) for sign, name, value in part.sum["then"]]
+
+
 START = {"rescale": begun, "rescale_float32": begun}
 BEFORE = {("rescale", "wide"): multiplied, ("rescale", "lifted"): lifted, ("rescale", "y"): joined,
           ("rescale_float32", "product"): scaled, ("rescale_float32", "y"): joined}
@@ -102,7 +109,7 @@ def block(part):
     for numbers in (part.sum, part.registers):
         if numbers:
             marks = numbers["marks"]
-            rows = [[*("" if n is None else str(n) for n in row), marks.get(i, "")] for i, row in enumerate(numbers["rows"])]
+            rows = [[*cells(numbers, row), marks.get(i, "")] for i, row in enumerate(numbers["rows"])]
             yield ""
             yield from (f"  {line}" for line in columns([[*numbers["head"], ""], *rows], ">" * len(numbers["head"]) + "<"))
     yield ""
@@ -112,6 +119,13 @@ def block(part):
         marks = "".join(f"{mark}  " for mark in line.marks)
         rows.append([line.sign, line.name, str(line.value), line.width, f"{cut}{marks}{line.why}"])
     yield from (f"  {line}" for line in columns(rows, "><><<"))
+
+
+def cells(numbers, row):
+    """A line of a table as texts; words of several codes in hexadecimal digits."""
+    digits = numbers.get("hex", {})
+    yield from ("" if n is None else f"{n & (1 << 4 * digits[head]) - 1:0{digits[head]}x}" if head in digits else str(n)
+                for head, n in zip(numbers["head"], row))
 
 
 def operand(t):

@@ -62,6 +62,18 @@ def moment(seen, index):
                     "wrap": of_wrap}.get(kind, of_register)(found, width)
 
 
+def moments(seen, index):
+    """The `moment` of the element at `index`; of a register with more axes than the result, one for each place along those."""
+    name, *rest = seen
+    extra = np.ndim(seen[5]) - len(index)
+    if extra <= 0:
+        yield moment(seen, index)
+        return
+    for place in np.ndindex(np.shape(seen[5])[-extra:]):
+        part = (v[(..., *place)] if np.ndim(v) > len(index) else v for v in rest)
+        yield moment((f"{name}[{', '.join(map(str, place))}]", *part), index)
+
+
 def of_register(m, width):
     return {"why": f"{m['after']} does not fit {width}"} if m["overflow"] else {}
 

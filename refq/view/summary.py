@@ -2,7 +2,7 @@
 
 
 def share(part, whole):
-    return f"{part} of {whole} ({100 * part / whole:.1f} %)"
+    return f"{part:,} of {whole:,} ({100 * part / whole:.1f} %)"
 
 
 def many(count, word):
@@ -25,6 +25,10 @@ def golden(r):
     images, counted = ("tokens", r["tokens"]) if "tokens" in r else ("image" if n == 1 else "images", n)
     lines = [f"{r['network']} under recipe {r['recipe']} and dialect {r['dialect']}, "
              + ("integers only" if not r["left"] else f"integers, but for {many(len(r['left']), 'node')} in float")]
+    if masks := r.get("masks"):
+        when = "behind" if masks["grids"] == "dense" else "before"
+        lines.append(f"pruned            {share(masks['pruned'], masks['weights'])} weights of "
+                     f"{many(len(masks['tensors']), 'tensor')}, {when} the choice of grids")
     if "float_right" in r:
         lines += [f"float network     {share(r['float_right'], n)} {images} right",
                   f"integer network   {share(r['integer_right'], n)} {images} right"]

@@ -1,7 +1,7 @@
 """ROWS: rows of an operation beside its default one and its listed alternatives, as fields: widths, geometries, rules of sums."""
 from refq.ints import elementwise
 from refq.ints.accumulate import Accumulate
-from refq.ints.width import I4, I8, I16, I24, I32, I40, I48, I64, U1, U4, U8, U16, U32, Width
+from refq.ints.width import I2, I3, I4, I8, I16, I24, I32, I40, I48, I64, U1, U4, U8, U16, U32, Width
 
 WRAPS = Accumulate(overflow="wrap")
 SPILLS = Accumulate(order="pairs", size=2, overflow="saturate", width=I16, spill=3)
@@ -12,6 +12,22 @@ ROWS = {
     "matmul": ({"accumulate": WRAPS}, {"x": U8, "w": I4}, {"x": I16, "acc": I48}, {"x": U16, "w": U4, "acc": I64},
                {"acc": I16, "accumulate": SATURATES}, {"accumulate": SPILLS}, {"x": U8, "accumulate": CODES},
                {"accumulate": CODES}),
+    "matmul_two_four": ({"x": U8, "w": I4, "meta": U16, "accumulate": CODES}, {"accumulate": SPILLS}),
+    "matmul_blocks": ({"x": U8, "w": U8, "block": (8, 1), "across": 20, "kept": 9},
+                      {"tile": 8, "across": 2, "kept": 17, "accumulate": SPILLS}),
+    "matmul_bitmap": ({"x": U8, "w": U8, "bits": U16, "kept": 90}, {"bits": U32, "kept": 33, "x": U8, "accumulate": CODES}),
+    "matmul_groups": ({"x": U8, "w": U4, "block": 4}, {"w": I4, "block": 1}),
+    "pack_codes": ({"x": Width(3, False), "per": 32, "unit": 12}, {"x": U4, "order": "halves", "per": 32, "unit": 16},
+                   {"x": U4, "stored": "minus_one", "per": 8, "unit": 4}, {"x": I3, "per": 10, "unit": 4}),
+    "unpack_codes": ({"x": Width(3, False), "per": 32, "unit": 12, "tail": 5},
+                     {"x": I2, "order": "interleaved", "per": 16, "unit": 4},
+                     {"x": U4, "stored": "minus_one", "per": 8, "unit": 4, "tail": 1},
+                     {"x": I3, "per": 10, "unit": 4, "tail": 9}),
+    "matmul_packed": ({"x": I4, "w": I4, "sign": "borrow", "word": I16, "sums": I32},
+                      {"x": U8, "w": U8, "word": U32, "apart": 16, "drain": 1},
+                      {"w": I4, "fields": 3, "word": U32, "apart": 9, "sums": I48, "drain": 200}),
+    "matmul_ulppack": ({"x": U1, "w": Width(7, False), "taken": "shifted", "word": U16, "apart": 8, "drain": 1, "into": U16,
+                        "block": 32},),
     "batch_matmul": ({"accumulate": WRAPS}, {"x": U8, "accumulate": CODES}, {"x": I16, "w": I16, "acc": I64}),
     "batch_matmul_log2": ({"highest": 16, "x": U8, "accumulate": WRAPS}, {"deepest": 14, "x": U4}, {"w": U8, "deepest": 20,
                           "highest": 20, "x": U8, "acc": I48}, {"deepest": 3, "highest": 4, "acc": I16, "accumulate": SATURATES},

@@ -109,14 +109,50 @@ def pool_sizes(row, draw):
             "h": least[0] + draw(st.sampled_from((0, 1, 2, 4))), "w": least[1] + draw(st.sampled_from((0, 1, 3)))}
 
 
+def two_four_sizes(row, draw):
+    quads = draw(st.sampled_from((0, 1, 2, 5, 8, 11, 16)))
+    return {"n": draw(st.sampled_from(SIZES)), "m": draw(st.sampled_from((*SIZES, 32))), "k": 4 * quads, "h": 2 * quads,
+            "b": -(-4 * quads // row.meta.bits)}
+
+
+def blocks_sizes(row, draw):
+    (high, wide), m = row.block, draw(st.sampled_from(SIZES))
+    k = max(wide * row.across - draw(st.sampled_from((0, 1, 2))), 0)
+    tiles = draw(st.sampled_from((1, 2, 3))) if row.tile else 1
+    return {"n": draw(st.sampled_from(SIZES)), "m": m, "k": k + (tiles - 1) * row.tile, "v": row.kept * high * wide,
+            "b": row.kept, "p": tiles * -(-m // high) + 1}
+
+
+def bitmap_sizes(row, draw):
+    m, k = draw(st.sampled_from(SIZES)), draw(st.sampled_from(SIZES))
+    return {"n": draw(st.sampled_from(SIZES)), "m": m, "k": k, "v": row.kept, "b": -(-k // row.bits.bits), "p": m + 1}
+
+
+def grouped_sizes(row, draw):
+    k = draw(st.sampled_from(SIZES))
+    return {"n": draw(st.sampled_from(SIZES)), "m": draw(st.sampled_from(SIZES)), "k": k, "g": -(-k // row.block)}
+
+
+def packed_sizes(row, draw):
+    return {"n": draw(st.sampled_from(SIZES)), "j": row.unit * (draw(st.sampled_from((0, 1, 2, 5))) + (row.tail > 0))}
+
+
 def entries_sizes(count):
     """Operands n (and c) beside a table of `count` entries i."""
     return lambda row, draw: {axis: draw(st.sampled_from(SIZES)) for axis in ("n", "c")} | {"i": count}
 
 
-special = {"batch_matmul_adalog": tables_sizes, "recode": recode_sizes, "softmax_masked": masked_sizes,
+def shared_sizes(row, draw):
+    """Of operations on blocks that share a scale."""
+    count = draw(st.sampled_from((0, 1, 2, 3)))
+    return {"n": draw(st.sampled_from(SIZES[:5])), "b": count, "c": count * row.shared}
+
+
+special = {**dict.fromkeys(("block_scales", "quantize_blocks", "dequantize_blocks"), shared_sizes), "batch_matmul_adalog": tables_sizes, "recode": recode_sizes, "softmax_masked": masked_sizes,
            "table16": entries_sizes(513), "softmax_table": entries_sizes(256), "softmax_table_integer": entries_sizes(256),
            "softmax_tosa": entries_sizes(256),
+           "matmul_two_four": two_four_sizes, "matmul_blocks": blocks_sizes, "matmul_bitmap": bitmap_sizes,
+           "unpack_codes": packed_sizes, "matmul_groups": grouped_sizes,
            "conv2d": conv2d_sizes, "conv_transpose2d": thrown_sizes, "max_pool": pool_sizes, "average_pool": pool_sizes,
            "average_pool_float32": pool_sizes, "average_pool_values": pool_sizes, "gather": gather_sizes,
            "embed": embed_sizes, "append": cache_sizes, "rope": cache_sizes,

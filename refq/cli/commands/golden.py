@@ -18,9 +18,12 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
 @click.option("--seed", default=0, show_default=True, help="Decides which images are recorded.")
 @click.option("--integer-only", is_flag=True,
               help="Of a network that comes quantized: nothing runs in float; what the dialect lacks it borrows, or is refused.")
+@click.option("--masks", type=Place(), help="A file of refq prune: these weights are 0, in the float network too.")
+@click.option("--dense-grids", is_flag=True, help="With --masks: grids are chosen for the dense network, before it is pruned.")
 @pictures
 @json_option
-def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, integer_only, mean, deviation, crop, as_json):
+def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, integer_only, masks, dense_grids, mean, deviation,
+            crop, as_json):
     """Quantize a network, run it in integers, and record a golden pack.
 
     MODEL is an .onnx, .tflite or .safetensors file; without it, the embedded network of handwritten digits is taken, with its own
@@ -31,7 +34,7 @@ def command(model, data, labels, calibrate, recipe, dialect, out, cases, seed, i
     from refq.view import summary
     how = picture(mean, deviation, crop, data, calibrate)
     report = golden(model, data, labels, calibrate, recipe if given("recipe") else None, dialect, out, cases, seed, how, bar,
-                    integer_only)
+                    integer_only, masks, dense_grids)
     if given("cases") and cases > report["cases"]:
         report["notes"].append(f"{cases} cases were asked for; there are no more images than the {report['cases']} recorded")
     tell(report, summary.golden(report), as_json)

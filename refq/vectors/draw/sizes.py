@@ -64,6 +64,12 @@ def of(op, row, index, shape):
         row, found = plain.found(op, row, index)
     elif op in attention.CHANGES:
         row, found = attention.found(op, row, index)
+    elif op in layouts.CHANGES:
+        row, found = layouts.found(op, row, index)
+    elif op in packed.CHANGES:
+        row, found = packed.found(op, row, index)
+    elif op in sparse.CHANGES:
+        row, found = sparse.found(op, row, index)
     else:
         found = dict(pick(BY_OP.get(op, WIDE), index))
     if op == "conv2d":
@@ -80,6 +86,9 @@ def of(op, row, index, shape):
         found["i"] = 1 << row.q.bits
     if op in nonlinear.ENTRIES:
         found["i"] = nonlinear.ENTRIES[op]
+    if hasattr(row, "shared"):
+        found |= {"c": found["b"] * row.shared}
+        found = found if "s" in row.takes else {axis: size for axis, size in found.items() if axis != "b"}
     shape = {"rows" if axis == "n" else axis: size for axis, size in (shape or {}).items()}
     if strange := [axis for axis in shape if axis not in found]:
         known = ["n" if axis == "rows" else axis for axis in found if axis != "i"]

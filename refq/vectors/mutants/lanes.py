@@ -15,7 +15,9 @@ FIELD, MOST, NEVER = 16, 4, 1 << 30
 def mutants(step):
     """(kind, name, phrase, local, wrap) for sums of products of weights of at most 4 bits; none for other operations."""
     takes = step.row.takes
-    if not {"x", "w", "zx", "zw"} <= set(takes) or takes["w"].width.bits > MOST or takes["w"].names != ("m", "k"):
+    if not {"x", "w", "zx", "zw"} <= set(takes) or takes["w"].width.bits > MOST:
+        return
+    if (takes["x"].names, takes["w"].names) != (("n", "k"), ("m", "k")):
         return
     x, w = takes["x"].width, takes["w"].width
     try:

@@ -42,7 +42,7 @@ def mutants(step):
         for t in (*TAILS, 32):
             yield ("term", f"cleared in the loop, every {t}",
                    f"the accumulator is cleared at every step of {t} along k, and the last products are left", True, cleared(t))
-    for name, phrase, rule in rules(step.row):
+    for name, phrase, rule in rules(step.row) if hasattr(step.row, "accumulate") else ():
         own = step.row.accumulate == replace(rule, products="codes")        # what is right here is no mutant
         for carrier, how in {k: v for k, v in CARRIERS.items() if not own or v[1] is differences}.items():
             yield "term", f"{name} of {carrier}", f"{phrase}, {how[0]}", True, joined(step.row, rule, how[1])

@@ -29,8 +29,14 @@ def sizes_of(row):
     if hasattr(row, "kernel"):
         found["p"] = row.kernel[0] * row.kernel[1]
         found["h"], found["w"] = (1 + d * (k - 1) + max(row.padding) for k, d in zip(row.kernel, row.dilation))
+    if "meta" in row.takes:
+        found |= {"k": 4, "h": 2}
+    if "starts" in row.takes:
+        found |= {"k": 4, "p": 2, "v": 4}
     if hasattr(row, "places"):
         found |= dict.fromkeys("rvp", row.places)
+    if hasattr(row, "shared"):
+        found["c"] = row.shared
     if hasattr(row, "pairing"):
         found |= {"d": 2, "e": 1}
     return found

@@ -1,17 +1,19 @@
 """Storage mutants: codes that are read or written in another representation than the one they have."""
 import numpy as np
 
+from refq import ops
 from refq.vectors.mutants import phrases
 
 
 def mutants(step):
     """(kind, name, phrase, local, wrap) of every misread operand and miswritten result of the step."""
+    shared = getattr(ops.load(step.op), "SHARED", ())
     for name, declared in step.row.takes.items():
         if declared.names and declared.width.dtype.kind != "f":
             for misread, fits in READ.items():
                 if fits(declared.width) and (declared.lo < 0 or not declared.width.signed):
-                    yield ("storage", f"{name} read: {misread.__name__}", phrases.storage(name, misread.__name__), misread is not
-                           pairs_swapped, read(name, misread, declared.width))
+                    yield ("storage", f"{name} read: {misread.__name__}", phrases.storage(name, misread.__name__),
+                           misread is not pairs_swapped and name not in shared, read(name, misread, declared.width))
     for name, declared in step.row.gives.items():
         for miswritten, fits in WRITTEN.items():
             if declared.width.dtype.kind != "f" and fits(declared.width):

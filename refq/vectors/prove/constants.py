@@ -67,7 +67,8 @@ def products(row, sizes):
     near to them as no sum leaves it."""
     x, w = row.takes["x"], row.takes["w"]
     taps = prod(sizes.get(a, 1) for a in w.names if a in w.whole)
-    refuses = row.accumulate is None or row.accumulate.overflow == "refuse"
+    rule = getattr(row, "accumulate", None)
+    refuses = rule is None or rule.overflow == "refuse"
     for zx, zw, share in ((0, 0, 0), (x.hi // 3, 0, 1), (x.lo, w.hi // 2, -1), (x.hi, w.lo, 0.3)):
         most = taps * max(x.hi - zx, zx - x.lo) * max(w.hi - zw, zw - w.lo) if refuses else 0
         if most > row.acc.hi:

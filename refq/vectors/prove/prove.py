@@ -7,6 +7,7 @@ from refq.dialects.base import Dialect
 from refq.errors import IllFormed, Unsupported, nearest
 from refq.ints.row import plain, restored, stated
 from refq.ints.width import Width
+from refq.vectors.draw.configuration import link
 from refq.vectors.prove import constants as sets
 from refq.vectors.prove.domain import Domain, count, free_axes, groups
 from refq.vectors.prove.executors import cluster, here
@@ -73,12 +74,12 @@ class Proof:
 def prove(op, dialect="tflite", shape=None, widths=None, constants=(), kernel=None, workers=2, scheduler=None, progress=None):
     """The Proof that a kernel equals the spec on the whole input domain, or the first input on which it does not.
 
-    `op`: an operation or a role of `dialect` (a name, a .toml file or a value). `shape`: sizes of the axes that a result
-    reads whole (k, c, r), by default 2 where that is at most 2**24 inputs, and 1; `widths`: fields of the row that tensors
-    decide ({"x": "i4"}); `constants`: texts as in "mult=1518500250 shift=38 zp=-3", by default several sets by
-    construction (one of more than 2**24 inputs that the spec has to meet); `kernel`: a kernel.toml, whose kernel is
-    proved in place of refq's own; `workers`: processes; `scheduler`: the address of a dask scheduler, in place of them;
-    `progress(met, of)` is told how many more inputs were met, of how many.
+    `op`: an operation or a role of `dialect` (a name, a .toml file or a value), or `operation:row`, a row that it publishes.
+    `shape`: sizes of the axes that a result reads whole (k, c, r), by default 2 where that is at most 2**24 inputs, and 1;
+    `widths`: fields of the row that tensors decide ({"x": "i4"}); `constants`: texts as in "mult=1518500250 shift=38 zp=-3",
+    by default several sets by construction (one of more than 2**24 inputs that the spec has to meet); `kernel`: a kernel.toml,
+    whose kernel is proved in place of refq's own; `workers`: processes; `scheduler`: the address of a dask scheduler, in place
+    of them; `progress(met, of)` is told how many more inputs were met, of how many.
 
     Every input is met by the kernel and by the spec, but for rescale with more than 2**24 accumulators: there by the
     kernel and by thresholds (refq/vectors/prove/thresholds.py), and by the spec at samples. `Proof.against` says which.
@@ -100,7 +101,8 @@ def prove(op, dialect="tflite", shape=None, widths=None, constants=(), kernel=No
         subject = f"the kernel of {kernel}"
     elif workers > 1 and not scheduler:
         domains[0].kernel(domains[0].operands(0, domains[0].inner))     # compiled once, not in every worker
-    proof = Proof(op, dialect.name, role, row, sizes, subject, "the spec", workers, [])
+    whose = dialect.name if role in dialect.roles else "its published rows"
+    proof = Proof(op, whose, role, row, sizes, subject, "the spec", workers, [])
     small = not kernel and sum(d.total for d in domains) <= TRIVIAL
     started = perf_counter()
     with cluster(scheduler) if scheduler else here(workers, small) as (executor, proof.workers):
@@ -136,9 +138,11 @@ def run(domains, todo, executor, proof, progress):
 
 
 def played(name, dialect):
-    """(operation, role, row) of a role's or an operation's name."""
+    """(operation, role, row) of a role's or an operation's name; or of `operation:name`, a row that its file publishes."""
     if name in dialect.roles:
         return dialect.roles[name].op, name, dialect.roles[name].row
+    if ":" in name:
+        return link(name, dialect).op, name.partition(":")[2], link(name, dialect).row
     roles = {role: part for role, part in dialect.roles.items() if part.op == name}
     if not roles:
         known = tuple(dict.fromkeys((*dialect.roles, *(p.op for p in dialect.roles.values()))))

@@ -5,6 +5,11 @@ from refq.vectors.mutants.smallest import sizes_of
 
 MOVES = {"shapes": ((4, 6),), "moves": (("reshape", (4, 2, 3)), ("transpose", (1, 0, 2)))}
 
+STORED = {"matmul_two_four": {"n": 3, "k": 8, "m": 5, "h": 4, "b": 1},
+          "matmul_bitmap": {"n": 3, "k": 7, "m": 5, "v": 1, "b": 1, "p": 6},
+          "matmul_blocks": {"n": 3, "k": 4, "m": 5, "v": 4, "b": 1, "p": 6}}
+"""Sizes of what default rows of sparse products store."""
+
 
 def steps_of():
     """One Step for each operation and distinct row."""
@@ -26,4 +31,6 @@ def sized(step):
     sizes = dict(zip(axes, (3, 5, 7, 2, 3, 5, 7)))
     if step.op in ("conv2d", "conv_transpose2d"):
         return {"n": 2, "h": 4, "w": 5, "c": 3, "m": 2, "kh": 3, "kw": 2, "d": 3}
+    if step.op in STORED:
+        return STORED[step.op]
     return sizes | {k: v for k, v in sizes_of(step.row).items() if k != "m"}

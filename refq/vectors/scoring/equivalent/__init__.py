@@ -17,6 +17,8 @@ from refq.ints.sites import unwatched
 from refq.vectors.diagnosis.place import by_spec
 from refq.vectors.mutants.altered import Altered
 from refq.vectors.mutants.smallest import smallest
+from refq.vectors.scoring.equivalent import blocked, packed
+from refq.vectors.scoring.equivalent.codewise import OPS, codewise
 from refq.vectors.scoring.equivalent.constants import operands_alike, unchanged
 from refq.vectors.scoring.equivalent.domain import Domain
 from refq.vectors.scoring.equivalent.enumerated import enumerated
@@ -31,6 +33,13 @@ PAIRED = ("slip channels_lost(y, 2)", "slip row_tail_lost(d, 2)", *(f"slip row_t
 """Mutants of tails of a head, which is two deep for each pair, and for what lies behind which the tables have no entry."""
 
 
+BITS = {"matmul_two_four": "meta read: sign_invented", "matmul_bitmap": "bits read: sign_invented"}
+PATTERNS = ("dequantize_minifloat", "dequantize_blocks")
+"""Operations whose codes are bit patterns."""
+QUADS = ("slip pitch_ignored(x, 4)", "slip pitch_invented(x, 4)")
+TILED = ("slip tile_offset_lost", "slip later_tiles_lost")
+BROAD = ("slip partial_block_lost", "slip columns_of_codes")
+"""Mutants of what sparse weights say of their places, and of rows of quads."""
 COUNTED = ("slip channels_shifted(turns, 1)", "slip channels_shifted(turns, -1)", "slip reversed(turns)")
 """Mutants of the order of thresholds."""
 
@@ -58,6 +67,20 @@ def proof(domain, mutant):
         return said
     if domain.step.op in ("conv2d", "conv_transpose2d") and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
         return "images and filters have no longer as many channels: where it would change something it cannot run"
+    if domain.step.op in OPS and (said := codewise(domain, mutant)):
+        return said
+    if domain.step.op in blocked.OPS and (said := blocked.nothing(domain.step.op, domain.row, mutant.name)):
+        return said
+    if domain.step.op in PATTERNS and mutant.name.endswith(" read: sign_invented"):
+        return "codes are bit patterns: two's complement has the same bits"
+    if mutant.name == BITS.get(domain.step.op):
+        return "words are read bit by bit: whether the highest is a sign is not looked at"
+    if domain.step.op == "matmul_two_four" and mutant.name in QUADS:
+        return "rows are whole quads: their length is a multiple of 4"
+    if domain.step.op == "matmul_blocks" and not domain.row.tile and mutant.name in TILED:
+        return "under this row there are no tiles"
+    if domain.step.op == "matmul_blocks" and domain.row.block[1] == 1 and mutant.name in BROAD:
+        return "blocks of one column do not reach over an edge, and are counted as codes are"
     if domain.step.op == "recode" and mutant.name in COUNTED:
         return "thresholds are counted, in whatever order they come"
     if domain.step.op == "softmax_masked" and (isinstance(how["at"], Altered) or how["row"] != domain.row):
@@ -66,6 +89,8 @@ def proof(domain, mutant):
         domain, how = domain.inside(), how | {"row": how["row"].row}        # its sites and fields are those of the softmax
     if domain.step.op == "rope" and mutant.name in PAIRED:
         return "a head is two deep for each pair: it has no tail of 2, and what reads on behind it has no entry in the tables"
+    if domain.step.op in packed.STATED and (said := packed.nothing(domain.step.op, domain.row, mutant.name, TERMS)):
+        return said
     if mutant.kind in ("term", "geometry"):         # what they do to the sum does not show in how they call the run
         return unchanged(domain, mutant) or enumerated(domain, mutant)
     if mutant.kind == "slip":

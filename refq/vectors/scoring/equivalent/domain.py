@@ -7,7 +7,7 @@ import numpy as np
 from refq import ops
 from refq.graph.bounds import bounds
 from refq.ints.width import I32, I40, I64, U16, U32, Width
-from refq.vectors.scoring.equivalent import norms
+from refq.vectors.scoring.equivalent import norms, packed
 from refq.vectors.scoring.equivalent.stated import STATED
 from refq.vectors.scoring.intervals import Interval, Reached, of
 
@@ -38,7 +38,8 @@ REALS = {"add_float32": "zo", "mul_float32": "zo", "rescale_float32_bias": "zp",
          "rescale_double": "zp", "requantize_float32": "zp"}
 """Operations by way of float32, and the zero point that may join what they round."""
 
-SUMS = ("matmul", "conv2d", "conv_transpose2d", "batch_matmul", "batch_matmul_log2", "batch_matmul_adalog", "batch_matmul_twin")
+SUMS = ("matmul", "conv2d", "conv_transpose2d", "batch_matmul", "batch_matmul_log2", "batch_matmul_adalog", "batch_matmul_twin",
+        "matmul_two_four", "matmul_blocks", "matmul_bitmap")
 POOLS = ("average_pool", "average_pool_float32")
 
 
@@ -93,6 +94,9 @@ class Domain:
         if self.step.op in SUMS:
             total, width = self.sums(), self.row.acc
             return [(name, "register", "", total, None, width, total) for name in ("partial", "acc")], total
+        if self.step.op in packed.STATED:
+            sites = packed.STATED[self.step.op](row)
+            return sites, sites[-1][6]
         if self.step.op in POOLS:               # what follows the sum is not looked at
             most = row.kernel[0] * row.kernel[1] * (row.q.hi - row.q.lo)
             total = Interval(-most, most)

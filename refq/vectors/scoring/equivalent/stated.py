@@ -57,7 +57,21 @@ def of_softmax_tosa(row):
             ("scaled", "shift", row.ties, share, Interval(4, 34), I16, code)]
 
 
-STATED = {"layernorm_fqvit": of_layernorm_fqvit, "log_int_softmax": of_log_int_softmax,
+def of_codes(first, second):
+    """What is kept of a code, or its field, and the bytes or codes that come of it."""
+    def stated(row):
+        field, codes = Interval(0, (1 << row.x.bits) - 1), row.line.codes
+        out, width = (Interval(0, 255), U8) if second == "y" else (Interval(row.line.lo, row.line.hi), codes)
+        kept = Interval(row.line.lo - 1, row.line.hi) if row.stored.startswith("minus") else Interval(row.line.lo, row.line.hi)
+        narrow = Width(row.x.bits, False)
+        made = (first, "wrap", "", kept, None, narrow, field) if first == "kept" else (first, "register", "", field, None, narrow,
+                                                                                      field)
+        return [made, (second, "register", "", out, None, width, out)]
+    return stated
+
+
+STATED = {"pack_codes": of_codes("kept", "y"), "unpack_codes": of_codes("field", "x"),
+          "layernorm_fqvit": of_layernorm_fqvit, "log_int_softmax": of_log_int_softmax,
           "softmax_streaming": of_softmax_streaming, "softmax_tosa": of_softmax_tosa}
 RAILS = {("gelu_hard", "scaled"): lambda row: row.out.hi - row.out.lo, ("softmax_tosa", "scaled"): lambda row: 1 << row.out.bits,
          ("softmax_base2", "exact"): lambda row: (row.n << row.fraction) - 1,
