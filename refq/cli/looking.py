@@ -16,7 +16,7 @@ from refq.load import images as pictures
 from refq.load.network import ENDINGS, load
 from refq.reals.floats import table
 from refq.vectors.pack import read
-from refq.view import events, reference, roundings, show
+from refq.view import events, reference, roundings, show, words
 
 
 def at(what, data, recipe, dialect, picture):
@@ -25,6 +25,8 @@ def at(what, data, recipe, dialect, picture):
         return everything()
     if what == "toml":
         return reference.toml()
+    if what.partition(":")[0] in ops.names() and ":" in what:
+        return words.published(what)
     path = Path(what)
     if path.suffix == ".toml" or what in (*dialects.names(), *dialects.NONE):
         d = dialects.load(what)

@@ -172,6 +172,15 @@ def of_weights(weight, least, bits, recipe, dialect):
     return allowed(made, dialect)
 
 
+def of_groups(weight, size, bits, recipe, dialect):
+    """The grid of weights (m k) of `bits` with a scale for every `size` along k, as `recipe` says."""
+    scheme = recipe.weights_scheme_of(dialect)
+    seer = Slices(recipe.weights_calibrator, 1, size, bits=bits, scheme=scheme)
+    seer.see(weight)
+    made = seer.grid()
+    return allowed(replace(made, narrow=True) if dialect.narrow and not made.narrow else made, dialect)
+
+
 def allowed(affine, dialect):
     """The grid per tensor or per slice itself, or where the dialect holds powers of two only, on the next coarser one."""
     if dialect.scales == "any" or not isinstance(affine, Affine):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from refq import ops
+from refq.graph import weight_groups
 from refq.graph.builder import zero_of
 from refq.graph.evaluate import evaluate
 from refq.graph.groups import MOVES, Groups, moved
@@ -100,7 +101,8 @@ def settled(b, node):
     norm = node.op == "LayerNormalization" and exponents_of(b.dialect) is not None
     if norm or node.op == "Add" and (held or isinstance(b.grid_of(node.outputs[0]), ChannelFactors)):
         return (layernorm if norm else add), node
-    if node.op == "Linear" and held and b.tensors[node.inputs[0]].width.bits <= b.recipe.activations:
+    whole = node.op == "Linear" and weight_groups.grid_of(b, node) is None
+    if whole and held and b.tensors[node.inputs[0]].width.bits <= b.recipe.activations:
         return linear, node
     if held and not (node.op in MOVES and isinstance(b.grid_of(node.outputs[0]), ChannelFactors)):
         return None, replace(node, inputs=tuple(carried(b, name) if name in held else name for name in node.inputs))

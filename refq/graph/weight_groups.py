@@ -1,4 +1,4 @@
-"""weight_groups: products with weights that come quantized, with a scale for each group of codes along k.
+"""weight_groups: products with weights that have a scale for each group of codes along k: they come so, or a recipe says so.
 
 Groups of neighbours are summed as they lie. Where the codes of a group lie apart (act-order), the activations are put into the
 order of groups first, and the weights with them: sums do not mind.
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refq.errors import Unsupported
+from refq.errors import IllFormed, Unsupported
+from refq.graph.calibrate import of_groups
 from refq.graph.moves import moved
 from refq.grids.affine import Affine
 from refq.ints.width import I24, I48
@@ -25,9 +26,23 @@ class Groups:
     order: tuple | None
 
 
-def of(node, grid, values):
+def grid_of(b, node):
+    """The grid with blocks along k on which the weights (m k) of a Linear lie, or None where there are no groups."""
+    weight, size = node.inputs[1], b.recipe.granularity
+    if (kept := b.graph.kept.get(weight)) is not None:
+        return b.coming(node, kept, weight) if kept.block is not None else None
+    if type(size) is not int:
+        return None
+    bits = b.recipe.weight_bits(node.name, node.name in b.edges)
+    try:
+        return of_groups(b.graph.constants[weight], size, bits, b.recipe, b.dialect)
+    except IllFormed as e:
+        raise IllFormed(f"weights of node {node.name}, recipe {b.recipe.name}: {e}") from None
+
+
+def of(node, grid, values, ties):
     """The Groups of weights (m k) on a grid with blocks along k; raises Unsupported for groups of different sizes."""
-    codes = grid.encode(values)
+    codes = grid.encode(values, ties)
     if grid.block > 1:
         return Groups(codes, grid.scale, grid.zero, grid.block, None)
     said = np.concatenate([grid.scale, grid.zero])
@@ -43,14 +58,17 @@ def of(node, grid, values):
 def product(b, node, x, grid):
     """Steps from the tensor `x` to the result of a Linear whose weights lie on such a grid."""
     weight, bias = (b.graph.constants[name] for name in node.inputs[1:])
-    held, row = of(node, grid, weight), b.dialect.role("matmul_groups").row
+    if (mask := b.masks.get(node.inputs[1])) is not None:
+        weight = np.where(mask.kept, weight, 0.0)
+    word = b.dialect.encode_weights or b.dialect.encode
+    held, row = of(node, grid, weight, word), b.dialect.role("matmul_groups").row
     if held.order:
         moved(b, f"{node.name}.groups", [x.name], f"{node.name}.groups", x.shape, [("gather", len(x.shape) - 1, held.order)])
         x = b.tensors[f"{node.name}.groups"]
     out, unit = node.outputs[0], matmul_groups.unit(row, held.scale)
     counts = Affine(I48, np.float64(x.grid.scale) * unit, np.zeros(len(unit), np.int64), axis=-1)
     first = Affine(I48, counts.scale, counts.zero, axis=0)
-    joins = counts.encode(bias, b.dialect.encode_weights or b.dialect.encode)
+    joins = counts.encode(bias, word)
     b.step(node.name, "matmul_groups", {"x": x.name}, [(f"{node.name}.acc", b.shape(out), counts, "accumulator")],
            {"x": x.grid.scale, "w": held.scale}, {"x": x.width, "w": grid.width, "acc": counts.width, "block": held.block,
             "part": I24 if x.width.bits + grid.width.bits + (held.block - 1).bit_length() < 24 else I48},

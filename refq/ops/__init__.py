@@ -2,9 +2,9 @@
 
 Each module: a docstring with rules R1.., `Row`, `spec`, `kernel`, `real` where there is a real function to be near to,
 `slips` (their signature is in refq/ints/slips.py) and laws: every function named r<k>_... is one about rule k,
-`law(*operands, row)` -> a bool or an array of bools, true for every row and all operands. PUBLISHED, where it is there: name to
-row, of rows that are no dialect's; `operation:name` means one of them wherever an operation is asked for. SHARED, where it is there: operands of
-which one element holds several elements of a result.
+`law(*operands, row)` -> a bool or an array of bools, true for every row and all operands. PUBLISHED, where it is there: name
+to row, of rows that are no dialect's; `operation:name` means one of them wherever an operation is asked for. SHARED, where it
+is there: operands of which one element holds several elements of a result.
 """
 import re
 from functools import cache

@@ -37,13 +37,14 @@ class Calibrator:
         x = reals(values)
         if not x.size:
             return
-        lo, hi = ends(x)
+        lo, hi, taken = self.sweep(x)
         if not (isfinite(lo) and isfinite(hi)):
             place = int(np.argmin(np.isfinite(x)))
             raise IllFormed(f"calibrator {self.name}: value {place} of {x.size} is {x[place]}; a range is found for finite "
                             "values, clean the data first")
         lo, hi = lo + 0.0, hi + 0.0         # a negative zero is a zero
-        self.take(x, lo, hi)
+        if not taken:
+            self.take(x, lo, hi)
         self.lo, self.hi, self.count = min(self.lo, lo), max(self.hi, hi), self.count + x.size
 
     def merge(self, other):
@@ -68,6 +69,10 @@ class Calibrator:
     def grid(self):
         """The grid of the scheme, over the range."""
         return schemes.load(self.scheme).grid(*self.range(), self.bits)
+
+    def sweep(self, x):
+        """(smallest, largest, taken) of `x`: the ends, one not finite if any value is not, and whether `take` is done already."""
+        return *ends(x), False
 
     def take(self, x, lo, hi):
         """`x`: float32 or float64 (n), contiguous, from `lo` to `hi`; `self.lo` and `self.hi` do not know it yet."""

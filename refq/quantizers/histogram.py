@@ -5,7 +5,7 @@ merge in pairs. So the counts are those of one pass over all values at the last 
 arrays, two histograms add up, memory does not grow, and an edge is a dyadic number that a last-bit change of a value does not
 move.
 """
-from math import frexp, ldexp
+from math import frexp, inf, ldexp
 
 import numpy as np
 
@@ -25,11 +25,23 @@ class Histogram:
             raise IllFormed(f"a histogram of {bins!r} bins; their number is a power of two, at least 8")
         self.counts, self.exponent = np.zeros(bins, np.int64), None
 
+    def sweep(self, x):
+        """(smallest, largest, counted) of `x`, which is counted if all of it lies within the bins."""
+        if self.exponent is None:
+            return *histogram.ends(x), False
+        reach = ldexp(1.0, self.exponent) if self.exponent < 1024 else inf
+        return histogram.swept(x, reach, self.inverse, self.counts, self.within)
+
     def see(self, x, lo, hi):
         """`x`: float32 or float64 (n), n > 0, finite, from `lo` to `hi`."""
         most = max(-lo, hi)
         self.reach(max(frexp(most)[1], LEAST) if most else LEAST)
-        self.count(x, ldexp(self.counts.size / self.span, -self.exponent), self.counts)
+        self.count(x, self.inverse, self.counts)
+
+    @property
+    def inverse(self):
+        """Bins in 1."""
+        return ldexp(self.counts.size / self.span, -self.exponent)
 
     def reach(self, exponent):
         """Double the bins until they cover 2**exponent."""
@@ -71,7 +83,7 @@ class Signed(Histogram):
     """Bins from -2**exponent to 2**exponent; bin i holds (i - bins/2) * width and what lies above it, up to the next edge."""
 
     span = 2
-    count = staticmethod(histogram.signed)
+    count, within = staticmethod(histogram.signed), staticmethod(histogram.signed_within)
 
     @property
     def middle(self):
@@ -87,7 +99,7 @@ class Magnitudes(Histogram):
     """Bins of the magnitudes, from 0 to 2**exponent."""
 
     span = 1
-    count = staticmethod(histogram.magnitudes)
+    count, within = staticmethod(histogram.magnitudes), staticmethod(histogram.magnitudes_within)
     middle = 0
 
     def placed(self, half):
@@ -100,6 +112,9 @@ class Counting(Calibrator):
     def __init__(self, bits, scheme, count_of, bins):
         super().__init__(bits, scheme)
         self.histogram, self.resolution = count_of(bins), bins
+
+    def sweep(self, x):
+        return self.histogram.sweep(x)
 
     def take(self, x, lo, hi):
         self.histogram.see(x, lo, hi)

@@ -22,7 +22,8 @@ class Recipe:
     from smallest to largest (`wide`). `scheme`, `wide_scheme`: of activations of at most 8 bits and of wider ones (refq.grids.
     schemes), or fitting: asymmetric where the dialect can, else symmetric_full; codes saturate at the ends of their width anyway.
     `weights_calibrator`, `weights_scheme`: the same for weights; fitting is symmetric, and full where the dialect has that code.
-    `granularity`: weights have a scale for each output channel (channel), one for all (tensor), or one for so many inputs.
+    `granularity`: weights have a scale for each output channel (channel), one for all (tensor), or one for so many inputs of an
+    output, a divisor of a linear layer's (the operation matmul_groups); a convolution then has one for each channel.
     `layers`: (glob pattern on layer names, bits of the weights), the first that matches counts. `probabilities_grid`: the kind of
     grid (refq.grids) that what leaves softmax lies on, affine or one with a `covering`; where a target's softmax gives codes of a
     grid of its own, it is that one, whatever is said here. `searched`: what that kind leaves open (a base, a split, a unit) is
@@ -150,7 +151,7 @@ class Recipe:
                                 f"it allows {', '.join(map(str, allowed))}")
 
     def admit_schemes(self, dialect):
-        """Refuse a scheme or a granularity that the dialect cannot take, naming both."""
+        """Refuse a scheme that the dialect cannot take, naming both."""
         asked = {self.activations, self.stream, self.logits, self.gelu, self.output,
                  *([self.probabilities] if self.probabilities_grid == "affine" else [])}
         narrow, wide = ([bits for bits in sorted(asked) if (bits > 8) == over] for over in (False, True))
@@ -163,6 +164,3 @@ class Recipe:
                 if dialect.scales != "any" and not schemes.powers(name, bits):
                     raise IllFormed(f"recipe {self.name} asks for {field} {name}, whose scales are any numbers, of which dialect "
                                     f"{dialect.name} allows powers of two only; take fitting or power_of_two_ceil")
-        if isinstance(self.granularity, int):
-            raise IllFormed(f"recipe {self.name} asks for weights with a scale for each {self.granularity} inputs, which under "
-                            f"dialect {dialect.name} only networks that come quantized have; take granularity channel or tensor")

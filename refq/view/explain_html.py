@@ -6,7 +6,7 @@ from string import Template
 from uuid import uuid4
 
 from refq.errors import RefqError
-from refq.view.explain_lines import lines, verdict
+from refq.view.explain_lines import lines, verdict, word
 
 PLACES = ("", "k", "r", "i", "j", "d")      # heads of the columns, in front, that say where
 LONG, ENDS = 40, 4              # a table of more lines is folded; so many of its first and last stay in sight
@@ -57,7 +57,7 @@ def numbers(kind, told):
     """A table of integers; a long one is folded behind its ends."""
     rows, marks = told["rows"], told["marks"]
     head = "".join(f"<th>{escape(h)}" for h in told["head"]) + "<th>"
-    body = [row_of(row, marks.get(i, ""), told["head"]) for i, row in enumerate(rows)]
+    body = [row_of(row, marks.get(i, ""), told) for i, row in enumerate(rows)]
     if len(body) <= LONG:
         return f"<table class=sum><tr>{head}{''.join(body)}</table>"
     hits = [line for line in body[ENDS:-ENDS] if line.startswith(("<tr class=hit>", "<tr class=this>"))][:LONG]
@@ -68,11 +68,13 @@ def numbers(kind, told):
             f"<table class=sum><tr>{head}{''.join(body)}</table></details>")
 
 
-def row_of(row, mark, head):
+def row_of(row, mark, told):
+    head, digits = told["head"], told.get("hex", {})
     idle = "product" in head and row[head.index("product")] == 0
     kind = " class=this" if mark == "this one" else " class=hit" if "at i" in mark else " class=idle" if idle else ""
     places = next((i for i, h in enumerate(head) if h not in PLACES), 0)
-    cells = "".join(f"<td class={'k' if i < places else 'n'}>{number(n)}" for i, n in enumerate(row))
+    cells = "".join(f"<td class={'k' if i < places else 'n'}>{word(n, digits[h]) if h in digits else number(n)}"
+                    for i, (h, n) in enumerate(zip(head, row)))
     return f"<tr{kind}>{cells}<td class=why>{escape(mark)}"
 
 

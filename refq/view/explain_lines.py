@@ -74,13 +74,15 @@ def joined(part, known):
 
 
 def behind_words(part, known):
-    """What joins the sums that come out of packed words."""
-    return [Line(sign, name, value) for sign, name, value in part.sum["then"]]
+    """Which of the sums that come out of packed words is the element's, and what joins it."""
+    values = {m["site"]: m["after"] for m in part.moments}
+    return [Line("", name, values[name]) if sign == "this" else Line(sign, name, value) for sign, name, value in part.sum["then"]]
 
 
 START = {"rescale": begun, "rescale_float32": begun}
 BEFORE = {("rescale", "wide"): multiplied, ("rescale", "lifted"): lifted, ("rescale", "y"): joined,
-          ("rescale_float32", "product"): scaled, ("rescale_float32", "y"): joined}
+          ("rescale_float32", "product"): scaled, ("rescale_float32", "y"): joined} | \
+    {(op, "acc"): behind_words for op in WORDS}
 
 
 def text(explanation):
@@ -124,8 +126,12 @@ def block(part):
 def cells(numbers, row):
     """A line of a table as texts; words of several codes in hexadecimal digits."""
     digits = numbers.get("hex", {})
-    yield from ("" if n is None else f"{n & (1 << 4 * digits[head]) - 1:0{digits[head]}x}" if head in digits else str(n)
-                for head, n in zip(numbers["head"], row))
+    yield from ("" if n is None else word(n, digits[head]) if head in digits else str(n) for head, n in zip(numbers["head"], row))
+
+
+def word(n, digits):
+    """A word of several codes as hexadecimal digits, a negative one as its register holds it."""
+    return f"{n & (1 << 4 * digits) - 1:0{digits}x}"
 
 
 def operand(t):

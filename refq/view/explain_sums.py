@@ -20,8 +20,8 @@ def told(op):
 
 def table(op, part, row, origin, seen, index):
     """{"head": names, "rows": lists of integers (None where a cell is empty), "marks": row to words} of an operation's
-    sum, or None for one that is no sum; of packed words more (explain_words.table). `part`: its operands for the one element; `origin`: where these lie in their tensors
-    (-1 in the padding); `seen`: what the sites saw."""
+    sum, of packed words more (explain_words.table); None for one that is no sum. `part`: its operands for the one element;
+    `origin`: where these lie in their tensors (-1 in the padding); `seen`: what the sites saw."""
     if op == "mean":
         codes, centred = part["q"].reshape(-1), part["q"].reshape(-1).astype(np.int64) - part["zq"]
         rows = [[k, int(q), int(c), int(s)] for k, (q, c, s) in enumerate(zip(codes, centred, np.cumsum(centred)))]
@@ -63,13 +63,13 @@ def stored(op, part, row, seen, index):
     rows, marks = [[None] * 7 + [int(np.reshape(part["bias"], -1)[index[-1]])]], {0: "bias"}
     of_codes = rule_of(row).products == "codes"
     for es, _, total, words in turns(rule_of(row), len(columns), seen, index):
-        for e in es:
+        shown = [e for e in es if columns[order[e]] >= 0 or words]      # others only fill up what the spec walks
+        for e in shown:
             at = order[e]
-            k, w, meets = int(columns[at]), int(codes[at]), bool(there[at])
-            code, last = int(x[k]) if meets else zx, e == es[-1]
+            k, w, meets, last = int(columns[at]), int(codes[at]), bool(there[at]), e == shown[-1]
+            code = int(x[k]) if meets else zx
             made = (code * w if of_codes else (code - zx) * (w - zw)) if meets else 0
-            rows.append([int(at), k if meets else None, code if meets else None, code - zx if meets else None, w, w - zw, made,
-                         total if last else None])
+            rows.append([int(at), k, *((code, code - zx) if meets else (None, None)), w, w - zw, made, total if last else None])
             if said := [*([] if meets else ["selects nothing"]), *(words if last else [])]:
                 marks[len(rows) - 1] = ", ".join(said)
     return {"head": ["e", "k", "x", "x-zx", "w", "w-zw", "product", "sum"], "rows": rows, "marks": marks}

@@ -14,7 +14,7 @@ BESIDE = ("field", "repaired")
 
 def table(op, part, row, seen, index):
     """{"head", "rows", "marks", "hex", "then"} as explain_sums.table gives it: `hex`: column to the digits of its words; `then`:
-    what joins behind the words, [sign, name, value]."""
+    which of the sums is the element's, and what joins it, as [sign, name, value]."""
     x, w = part["x"].astype(np.int64), part["w"].astype(np.int64)
     words = {name: along(seen, name) for name in WORDS[op]}
     columns = {"k": np.arange(x.shape[-1])} | CODES[op](x, w)
@@ -88,12 +88,13 @@ FIELDS = {("matmul_packed", "product"): products, ("matmul_packed", "sum"): sums
 
 
 def joining(op, part, x, w, row, index):
-    """What joins the sum of products of codes for the element at `index`: [sign, name, value], where it is not 0."""
-    channel = index[-1]
-    activations = x.reshape(-1, x.shape[-1])[index[-2] if op == "matmul_dsp48" else 0]
+    """What makes the element at `index` of the sums that come out of its words: [sign, name, value]; what is 0 is left out."""
+    channel, line = index[-1], index[-2] if op == "matmul_dsp48" else 0
+    activations = x.reshape(-1, x.shape[-1])[line]
     weights, zx, zw = w[channel], int(part["zx"]), int(np.reshape(part["zw"], -1)[channel])
     lifted = row.lanes.offset if op == "matmul_packed" else 0
     terms = [["-", f"{lifted} * sum of x", lifted * int(activations.sum())], ["+", "bias", int(part["bias"][channel])],
              ["-", "zx * sum of w", zx * int(weights.sum())], ["-", "zw * sum of x", zw * int(activations.sum())],
              ["+", "k * zx * zw", len(weights) * zx * zw]]
-    return [term for term in terms if term[2]]
+    taken = {"matmul_packed": f"lifted[{channel}]", "matmul_dsp48": f"total[{line + 2 * channel}]"}.get(op)
+    return [*([["this", taken, None]] if taken else []), *(term for term in terms if term[2])]

@@ -22,7 +22,8 @@ def allowed(f):
     if values and set(rounding.names) <= set(values):
         rest = [v for v in values if v not in rounding.names]
         return " ".join([*rest, "a rounding"])
-    return " ".join(values) or ("a table: see refq/ints/accumulate.py" if f.name == "accumulate" else "a width")
+    plain = {bool: "true false", int: "a whole number", str: "a word"}.get(type(f.default), "a width")
+    return " ".join(values) or ("a table: see refq/ints/accumulate.py" if f.name == "accumulate" else plain)
 
 
 def of_row(name):

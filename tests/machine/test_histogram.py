@@ -49,6 +49,29 @@ def test_counts_are_those_of_the_formula(dtype, bins):
         np.testing.assert_array_equal(counts, np.bincount(np.clip(places, 0, bins - 1).astype(int), minlength=bins))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bins", [8, 2048, 1 << 15])
+@pytest.mark.parametrize("size", [1, 255, 5000, 5001])
+def test_one_sweep_counts_what_two_count(dtype, bins, size):
+    """The ends, and the same counts added to those before, or nothing where a value reaches the bound or is not finite."""
+    x = np.resize(drawn(dtype) / 4, size)
+    x = np.where(np.abs(x) < 1, x, x.dtype.type(0.75))
+    for plain, within, inverse in ((histogram.signed, histogram.signed_within, bins / 2),
+                                   (histogram.magnitudes, histogram.magnitudes_within, float(bins))):
+        counts, again = np.full(bins, 3), np.full(bins, 3)
+        plain(x, inverse, counts)
+        for bad in (1.0, -1.0, np.inf, -np.inf, np.nan, -np.nan):
+            for place in (0, size // 2, size - 1):
+                worse = x.copy()
+                worse[place] = bad
+                lo, hi, counted = histogram.swept(worse, 1.0, inverse, again, within)
+                assert not counted and (again == 3).all()
+                np.testing.assert_array_equal((lo, hi), histogram.ends(worse))
+        lo, hi, counted = histogram.swept(x, 1.0, inverse, again, within)
+        assert (lo, hi) == (x.min(), x.max()) and counted == (size >= bins // 8)
+        np.testing.assert_array_equal(again, counts if counted else 3)
+
+
 def test_errors_are_those_of_the_nearest_level():
     """Against each middle of a bin and each level, for grids that are finer, coarser, off to one side, and saturated."""
     counts, first, width = RNG.integers(0, 5, 60), -25.0, 0.125

@@ -148,7 +148,8 @@ def shared_sizes(row, draw):
     return {"n": draw(st.sampled_from(SIZES[:5])), "b": count, "c": count * row.shared}
 
 
-special = {**dict.fromkeys(("block_scales", "quantize_blocks", "dequantize_blocks"), shared_sizes), "batch_matmul_adalog": tables_sizes, "recode": recode_sizes, "softmax_masked": masked_sizes,
+special = {**dict.fromkeys(("block_scales", "quantize_blocks", "dequantize_blocks"), shared_sizes),
+           "batch_matmul_adalog": tables_sizes, "recode": recode_sizes, "softmax_masked": masked_sizes,
            "table16": entries_sizes(513), "softmax_table": entries_sizes(256), "softmax_table_integer": entries_sizes(256),
            "softmax_tosa": entries_sizes(256),
            "matmul_two_four": two_four_sizes, "matmul_blocks": blocks_sizes, "matmul_bitmap": bitmap_sizes,

@@ -158,3 +158,47 @@ def test_a_mean_is_summed_by_hand(tmp_path):
     made = packed(tmp_path, "mean", ops.load("mean").Row(), q=[[[1, 9], [-4, 9], [7, 9]]], zq=2)
     part = explain(made, "one[0]").parts[0]
     assert part.sum["rows"] == [[0, 1, -1, -1], [1, -4, -6, -7], [2, 7, 5, -2]] and part.value == part.recorded == -2
+
+
+@pytest.mark.parametrize("op, name", [
+    ("matmul_packed", "agile_quant_s4u4_borrow"), ("matmul_packed", "agile_quant_s4u4_bias"),
+    ("matmul_packed", "four_int4_in_64"),
+    ("matmul_ulppack", "ulppack2_w4a4"), ("matmul_dsp48", "dsp48_int4x4_full")])
+def test_words_of_several_codes(tmp_path, op, name):
+    """Every word has a line with the codes in it and what its fields hold, none of its sites comes again, and the hand
+    calculation behind them is right."""
+    row, generator = ops.published(op)[name], np.random.default_rng(0)
+    x, w = (row.takes[key] for key in "xw")
+    codes = {"x": generator.integers(x.lo, x.hi, (2, 3, 7)[-len(x.names):], endpoint=True),
+             "w": generator.integers(w.lo, w.hi, (5, 7), endpoint=True)}
+    made = packed(tmp_path, op, row, **codes, bias=[9, -3, 2, 0, 4], zx=1, zw=[1, 2, 0, 3, 1])
+    explanation = explain(made, "one[2, 3]" if op == "matmul_dsp48" else "one[3]", case=1)
+    part, said = explanation.parts[0], text(explanation)
+    assert explanation.agrees and "</html>" in page(explanation) and "product[" not in said
+    assert len(part.sum["rows"]) == (4 if op == "matmul_ulppack" else 7)
+    taken = {m["site"]: m["after"] for m in part.moments}
+    total = taken["total"] if "total" in taken else None
+    for sign, site, value in part.sum["then"]:
+        total = taken[site] if sign == "this" else total + (value if sign == "+" else -value)
+    assert total == part.value
+
+
+def test_fields_of_packed_words(tmp_path):
+    """-4 and 2 in one word times 15 are -60 and 30 in its product; a word is shown in the digits of its register."""
+    made = packed(tmp_path, "matmul_packed", ops.published("matmul_packed")["agile_quant_s4u4_borrow"], x=[[15]], w=[[-4], [2]],
+                  bias=[0, 0], zx=0, zw=[0, 0])
+    explanation = explain(made, "one[1]")
+    told = explanation.parts[0].sum
+    assert dict(zip(told["head"], told["rows"][0])) == {
+        "k": 0, "x": 15, "w1": 2, "w0": -4, "packed": 508, "product": 7620, "p1": 30, "p0": -60, "spread": 1966020,
+        "sum": 1966020, "s1": 30, "s0": -60}
+    assert "01fc     1dc4  30  -60  001dffc4" in text(explanation)
+
+
+def test_sums_of_stored_weights(tmp_path):
+    """Of 2:4 weights those that are stored have a line, with the place of k that each selects."""
+    made = packed(tmp_path, "matmul_two_four", ops.published("matmul_two_four")["s8"], x=[[5, 6, 7, 8]], values=[[3, -2]],
+                  meta=[[1 | 3 << 2]], bias=[10], zx=1, zw=[0])
+    told = explain(made, "one[0]").parts[0].sum
+    assert told["head"] == ["e", "k", "x", "x-zx", "w", "w-zw", "product", "sum"]
+    assert told["rows"] == [[None] * 7 + [10], [0, 1, 6, 5, 3, 3, 15, 25], [1, 3, 8, 7, -2, -2, -14, 11]]

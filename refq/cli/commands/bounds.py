@@ -10,7 +10,8 @@ from refq.errors import IllFormed
 @click.command("bounds")
 @click.argument("model", type=Place())
 @click.option("--data", type=Place(), help="Of a float network: images to calibrate on; .npy, .npz or a folder.")
-@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16, w4a8 or fqvit.")
+@click.option("--recipe", default="int8", show_default=True,
+              help="Of a float network: int8, w8a16, w4a8, fqvit, or a .toml file of yours.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="The one that a network runs under, also one that comes quantized.")
 @click.option("--ask", multiple=True, metavar="DIALECT", help="Is its register wide enough? Repeatable; default: all.")

@@ -10,7 +10,8 @@ from refq.cli.frame import Place, bar, given, json_option, picture, pictures, te
               help="Images: .npy, .npz, a folder of .npy, or of pictures; codes of a network that comes quantized.")
 @click.option("--labels", type=Place(), help="The class of each image (.npy): accuracy is reported.")
 @click.option("--calibrate", type=Place(), help="Other images to calibrate on; default: those of --data.")
-@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16, w4a8 or fqvit.")
+@click.option("--recipe", default="int8", show_default=True,
+              help="Of a float network: int8, w8a16, w4a8, fqvit, or a .toml file of yours.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
 @click.option("--out", type=Place(), help="The pack's folder; default: named after model, recipe and dialect.")

@@ -10,7 +10,8 @@ from refq.errors import IllFormed
 @click.command("show")
 @click.argument("what", required=False, type=Place())
 @click.option("--data", type=Place(), help="Images to calibrate on: a float network is shown as the program it becomes.")
-@click.option("--recipe", default="int8", show_default=True, help="Of a float network: int8, w8a16, w4a8 or fqvit.")
+@click.option("--recipe", default="int8", show_default=True,
+              help="Of a float network: int8, w8a16, w4a8, fqvit, or a .toml file of yours.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
 @click.option("--masks", type=Place(), help="Of a network or a pack: the masks of its weights, and whether they hold.")

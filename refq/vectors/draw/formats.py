@@ -30,7 +30,8 @@ def before_minifloat(operand, row, shape, stream, index, constants):
         none = [np.nan, -np.nan] if row.nan != "refused" else []
         odd = np.array([np.inf, -np.inf, -0.0, 0.0, 3e38, -3e38, *none], np.float32)
         mixed = stream.shuffled(np.concatenate([some, ends, *beside]))
-        ordered = np.concatenate([odd, ends, mixed] if c % 3 == 2 else [ends, mixed] if c % 3 else
+        kind = (c + index) % 3
+        ordered = np.concatenate([odd, ends, mixed] if kind == 2 else [ends, mixed] if kind else
                                  [mixed[:rows // 2], odd, ends, mixed[rows // 2:]])
         made[:, c] = stream.shuffled(ordered[:rows])
     return made.reshape(shape)
@@ -48,7 +49,7 @@ def patterns(operand, row, shape, stream, index, constants):
     return stream.shuffled(codes).reshape(shape)
 
 
-BLOCKED = ({"rows": 9, "b": 3}, {"rows": 3, "b": 1}, {"rows": 5, "b": 5}, {"rows": 1, "b": 7}, {"rows": 11, "b": 1},
+BLOCKED = ({"rows": 5, "b": 3}, {"rows": 3, "b": 1}, {"rows": 11, "b": 1}, {"rows": 1, "b": 7}, {"rows": 5, "b": 1},
            {"rows": 3, "b": 3}, {"rows": 1, "b": 9})
 ENDS = (1.0, 1.5, 1.75, 1.25, 1.0625, 1.9375, 1.96875, 1.125, 1.9921875, 1.99609375, 1.984375)
 """Mantissas of the largest of a block, beside the largest element's own."""
@@ -125,6 +126,7 @@ def block_codes(operand, row, shape, stream, index, constants):
     special = np.append(special, (0x7C00, 0xFC00, 0x7BFF, 0x8001, 0x3FF) if declared.width.bits == 16 else (2, 250, 5))
     near = np.clip(middle + stream.integers(-30, 30, (count,)), declared.lo, declared.hi)
     chosen = stream.integers(0, 3, (count,))
+    chosen[:len(special)] = 0                       # each of them somewhere
     codes = np.where(chosen == 0, special[(np.arange(count) + 3 * index) % len(special)],
                      np.where(chosen == 1, stream.integers(declared.lo, declared.hi, (count,)), near))
     return codes.reshape(shape)

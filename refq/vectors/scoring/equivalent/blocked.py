@@ -10,7 +10,11 @@ TAILS = re.compile(r"slip (?:(?:row_)?(?:tail_lost|tile_leaks)\(c|(?:channels_lo
 def nothing(op, row, name):
     """Why the mutant of that name changes nothing under a row of `op`, as a sentence, or None."""
     if op == "dequantize_minifloat":
-        alone = minifloat.load(row.format).nan is None and name == "slip topmost_read_as_numbers"
+        f = minifloat.load(row.format)
+        if f.kind == "fnuz" and name == "slip sign_of_zero_lost":
+            least = f.least - f.mantissa - 126
+            return f"the format has no -0, and the smallest product, 2**{least}, is no 0 in float32" if least >= -149 else None
+        alone = f.nan is None and name == "slip topmost_read_as_numbers"
         return "every pattern of the format is a number" if alone else None
     found = TAILS.fullmatch(name)
     if found and row.shared % int(found[1]) == 0:
