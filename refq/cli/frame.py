@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from math import isfinite
+from shutil import get_terminal_size
 
 import click
 
@@ -55,6 +56,11 @@ class Place(click.Path):
 def bar(length, label):
     """A progress bar on a terminal; nothing in a pipe, and nothing where there is nothing to do."""
     return click.progressbar(length=length, label=f"{label:12s}", file=sys.stderr, hidden=not (length and sys.stderr.isatty()))
+
+
+def columns():
+    """The columns of the terminal that is written to; None in a pipe, where texts stay as wide as they are."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def tell(value, text, as_json):

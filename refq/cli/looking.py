@@ -7,16 +7,18 @@ from pathlib import Path
 from textwrap import fill
 
 from refq import dialects, grids, layouts, ops, pruners, quantizers, recipes
+from refq.cli.frame import columns
 from refq.cli.networks import admit, quantized
 from refq.errors import IllFormed, nearest
 from refq.grids import schemes
-from refq.ints import rounding
+from refq.ints import minifloat, rounding
 from refq.ints.row import stated
 from refq.load import images as pictures
 from refq.load.network import ENDINGS, load
 from refq.reals.floats import table
 from refq.vectors.pack import read
-from refq.view import events, reference, roundings, show, words
+from refq.view import events, flow, formats, reference, roundings, show, words
+from refq.view.glossary import RECIPE
 
 
 def at(what, data, recipe, dialect, picture):
@@ -26,7 +28,7 @@ def at(what, data, recipe, dialect, picture):
     if what == "toml":
         return reference.toml()
     if what.partition(":")[0] in ops.names() and ":" in what:
-        return words.published(what)
+        return words.published(what, columns())
     path = Path(what)
     if path.suffix == ".toml" or what in (*dialects.names(), *dialects.NONE):
         d = dialects.load(what)
@@ -42,6 +44,7 @@ def at(what, data, recipe, dialect, picture):
         return network(path, data, recipe, dialect, picture)
     kinds = (("recipe", recipes.names(), a_recipe), ("operation", ops.names(), an_operation),
              ("rounding", rounding.names, roundings.of_word), ("role", roles(), a_role),
+             ("format", minifloat.names, formats.told),
              *((kind, names(), partial(a_file, kind, folder)) for kind, (folder, names) in FOLDERS.items()))
     meant = {kind: describe(what) for kind, names, describe in kinds if what in names}
     if len(meant) == 1:
@@ -50,7 +53,9 @@ def at(what, data, recipe, dialect, picture):
         text = "\n\n".join(f"{what} as a {kind}\n\n{text}" for kind, (_, text) in meant.items())
         return {kind: value for kind, (value, _) in meant.items()}, text
     known = (*dialects.names(), *(name for _, names, _ in kinds for name in names))
-    raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: {nearest(what, known)}")
+    found = nearest(what, known)
+    raise IllFormed(f"{what!r} is no pack, network, .toml file, nor a name that refq knows: "
+                    f"{found if found.endswith('?') else 'refq show lists those'}")
 
 
 def drawn(function, path, scale):
@@ -72,9 +77,11 @@ FOLDERS = {"grid": (grids, grids.kinds), "scheme": (schemes, schemes.names), "qu
 
 def everything():
     value = {"dialects": dialects.names(), "recipes": recipes.names(), "operations": ops.names(), "roundings": rounding.names,
-             "roles": roles(), "loads": sorted(table)} | {f"{kind}s": names() for kind, (_, names) in FOLDERS.items()}
+             "roles": roles(), "loads": sorted(table), "formats": minifloat.names}
+    value |= {f"{kind}s": names() for kind, (_, names) in FOLDERS.items()}
     value = {k: list(v) for k, v in value.items()}
-    text = "\n".join(fill(", ".join(names), 100, break_on_hyphens=False, initial_indent=f"{kind:12s}", subsequent_indent=" " * 12)
+    wide, indent = min(columns() or 100, 100), " " * 12
+    text = "\n".join(fill(", ".join(names), wide, break_on_hyphens=False, initial_indent=f"{kind:12s}", subsequent_indent=indent)
                      for kind, names in value.items())
     return value, text + "\n\nrefq show NAME tells more; so do a pack, a network and a dialect's .toml file;\n" \
         "refq show toml lists all that such a file can state"
@@ -101,7 +108,9 @@ def program_of(path, data, recipe, dialect, picture):
 def a_recipe(name):
     r = recipes.load(name)
     value = {f.name: getattr(r, f.name) for f in fields(r)}
-    return value, "\n".join(f"{k:14s} {'none' if v == () else v}" for k, v in value.items())
+    rows = [[k, "none" if v == () else str(v), RECIPE[k]] for k, v in value.items() if k in RECIPE]
+    head = f"{r.name}: {r.title}\nsource   {r.source}\n\n"
+    return value, head + flow.table(["field", "is", "says"], rows, columns())
 
 
 def roles():
@@ -120,17 +129,18 @@ def a_role(role):
 
 def a_file(kind, folder, name):
     text = getdoc(import_module(f"{folder.__name__}.{name}"))
-    return {kind: name, "contract": text}, text
+    return {kind: name, "contract": text}, flow.text(text, columns())
 
 
 def an_operation(name):
     module, lines = ops.load(name), reference.of_row(name)
     decided = [f.name for f in fields(module.Row) if f.name not in stated(module.Row)]
-    text = show.table(["field", "says", "can be"], lines) if lines else "no field: targets do not differ in it"
+    text = flow.table(["field", "says", "can be"], lines, columns()) if lines else "no field: targets do not differ in it"
     rest = f"\n\nthe tensors of a step decide {', '.join(decided)}" if decided else ""
     alone = {f"{name}:{k}": show.row(row) for k, row in ops.published(name).items()}
     if alone:
-        rest += "\n\npublished rows, which are no dialect's\n\n" + show.table(["name", "row"], [[k, v] for k, v in alone.items()])
+        rest += "\n\npublished rows, which are no dialect's; refq show and refq vectors take them\n\n" \
+            + flow.table(["name", "row"], [[k, v] for k, v in alone.items()], columns())
     said = {k: {"says": says, "can be": can} for k, says, can in lines}
     value = {"operation": name, "contract": module.__doc__, "fields": said, "decided": decided, "published": alone}
-    return value, f"{getdoc(module)}\n\n{text}{rest}"
+    return value, f"{flow.text(getdoc(module), columns())}\n\n{text}{rest}"

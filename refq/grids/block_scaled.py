@@ -109,8 +109,11 @@ class BlockScaled:
         return np.asarray(whole + 8 * (self.element == "int4"), self.width.dtype)
 
     def decode(self, q):
-        """The reals of an array of codes, in float64; NaN in blocks whose scale is one."""
+        """The reals of an array of codes, in float64; NaN in blocks whose scale is one. Raises IllFormed for other numbers."""
         q = np.asarray(q, np.int64)
+        if q.size and not (self.lo <= q.min() and q.max() <= self.hi):
+            raise IllFormed(f"a block-scaled grid of {self.element}: codes from {q.min()} to {q.max()}; it has {self.lo} to "
+                            f"{self.hi}")
         with np.errstate(invalid="ignore"):
             return self.elements[q - self.lo] * self.over(q.shape)
 

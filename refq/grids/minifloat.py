@@ -1,7 +1,8 @@
 """Minifloat grid: codes are the bit patterns of a small floating-point format, and each number counts a scale.
 
 `encode` rounds x / scale to the nearest number, ties as named and decided exactly, also of float64 numbers; what is beyond
-the largest becomes it, infinities too. A NaN has a code where the format has one. The formats: refq/ints/minifloat.py.
+the largest becomes it, infinities too. A NaN has a code where the format has one. The formats: refq/ints/minifloat.py;
+`refq show e4m3fn` shows one.
 """
 from dataclasses import dataclass
 from fractions import Fraction
@@ -69,8 +70,10 @@ class Minifloat:
         return np.asarray(np.where(lost, f.nan or 0, coded(y, f, ties)), f.width.dtype)
 
     def decode(self, q):
-        """The reals of an array of codes, in float64: exact where the scale is a float32."""
+        """The reals of an array of codes, in float64: exact where the scale is a float32; raises IllFormed for other numbers."""
         q = np.asarray(q, np.int64)
+        if q.size and not (0 <= q.min() and q.max() <= self.hi):
+            raise IllFormed(f"a grid of {self.format}: codes from {q.min()} to {q.max()}; it has 0 to {self.hi}")
         return self.known.values[q] * self.over(q.shape)
 
     def describe(self):

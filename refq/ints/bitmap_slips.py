@@ -5,12 +5,13 @@ from refq.ints.slips import named
 from refq.ints.sparse_slips import relocated
 
 
-def reread(text, change):
-    """A slip that makes `change(bits, row)`, int64 words, of the bits."""
+def reread(name, text, change):
+    """A slip that makes `change(bits, row)`, int64 words, of the bits; `text`: what it does."""
     def slip(run, operands, row):
         bits = change(operands["bits"].astype(np.int64), row) & row.bits.hi
         return run({**operands, "bits": np.ascontiguousarray(bits, row.bits.dtype)})
-    return named(slip, text)
+    slip.__doc__ = text
+    return named(slip, name)
 
 
 def reversed_bits(bits, row):
@@ -34,9 +35,22 @@ def counted_from_the_word(places):
     return relocated(places, "counted_from_the_word", change)
 
 
+def empty_takes_the_next(bits, row):
+    """Bits of which a row without any has those of the row behind it; the last stays."""
+    return np.where(bits.any(1, keepdims=True), bits, np.append(bits[1:], bits[-1:], 0))
+
+
+def partial_word_lost(columns, codes, operands, row):
+    """The last word of a row is left out where the row ends inside of it."""
+    return np.where(columns < operands["x"].shape[1] // row.bits.bits * row.bits.bits, columns, -1), codes
+
+
 def of(places):
     """All of them. `places` as in sparse_slips."""
-    return (counted_through, counted_from_the_word(places), reread("high_bit_first", reversed_bits),
-            reread("bits_of_next_row", lambda bits, row: np.roll(bits, -1, 0)),
-            reread("bits_turned_over", lambda bits, row: ~bits),
-            reread("nibbles_swapped", lambda bits, row: bits << 4 & 0xF0F0F0F0 | bits >> 4 & 0x0F0F0F0F))
+    return (counted_through, counted_from_the_word(places), relocated(places, "partial_word_lost", partial_word_lost),
+            reread("high_bit_first", "Bits of a word are read from the high end.", reversed_bits),
+            reread("bits_of_next_row", "Each row is read with the bits of the next.", lambda bits, row: np.roll(bits, -1, 0)),
+            reread("empty_takes_the_next", "A row without bits is read with those of the next.", empty_takes_the_next),
+            reread("bits_turned_over", "A bit says that a place is not stored.", lambda bits, row: ~bits),
+            reread("nibbles_swapped", "The nibbles of each byte of bits are swapped.",
+                   lambda bits, row: bits << 4 & 0xF0F0F0F0 | bits >> 4 & 0x0F0F0F0F))

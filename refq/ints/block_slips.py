@@ -27,6 +27,15 @@ def empty_takes_the_next(columns, codes, operands, row):
     return columns, codes
 
 
+def empty_takes_the_run_behind(columns, codes, operands, row):
+    """A row of blocks that has none takes all of the one behind: its run ends where the next does."""
+    high = row.block[0]
+    lone = np.flatnonzero((columns < 0).all(1)[:max(len(columns) - high, 0)])
+    right = columns.copy(), codes.copy()
+    columns[lone], codes[lone] = right[0][lone + high], right[1][lone + high]
+    return columns, codes
+
+
 def block_turned(columns, codes, operands, row):
     """Blocks are read with rows for columns: of one row only the first code is met, of one column only the first row has any."""
     high, wide = row.block
@@ -59,7 +68,8 @@ def later_tiles_lost(run, operands, row):
 def of(places):
     """All of them. `places` as in sparse_slips."""
     return (*(relocated(places, change.__name__, change) for change in (
-                empty_takes_the_next, block_turned, partial_block_lost, tile_offset_lost, columns_of_codes)),
+                empty_takes_the_next, empty_takes_the_run_behind, block_turned, partial_block_lost, tile_offset_lost,
+                columns_of_codes)),
             later_tiles_lost,
             runs_changed("runs_end_early", lambda starts, count: np.append(starts[:-1], starts[-1:] - 1)),
             runs_changed("runs_one_block_late", lambda starts, count: starts + 1),

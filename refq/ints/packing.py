@@ -48,21 +48,57 @@ def slip(products, name, text, change):
 
 def turned(codes, axis, among):
     """Codes whose places along an axis are taken from last to first in every `among`; what an incomplete last one lacks is 0."""
+    axis %= codes.ndim
     size = codes.shape[axis]
     padded = np.pad(codes, [(0, -size % among if a == axis else 0) for a in range(codes.ndim)])
     place = np.arange(padded.shape[axis])
     return padded.take(place // among * among + among - 1 - place % among, axis).take(range(size), axis)
 
 
-def halves_swapped(products, fields):
-    """The weights of a word are packed from the last row to the first."""
-    return slip(products, "halves_swapped", halves_swapped.__doc__,
-                lambda right, x, w, row: right(x, turned(w, 0, fields(row)), row))
+def orders(products, fields):
+    """Weights in the wrong order; `fields(row)`: how many rows share a word."""
+    return (slip(products, "halves_swapped", "The weights of a word are packed from the last row to the first.",
+                 lambda right, x, w, row: right(x, turned(w, 0, fields(row)), row)),
+            slip(products, "nibbles_swapped", "Of two weights in a byte the high one is taken for the one before.",
+                 lambda right, x, w, row: right(x, turned(w, 1, 2), row)),
+            turned_in("w", 0, fields, "rows_turned", "Weights that share a word are read from the last to the first."),
+            turned_in("acc", -1, fields, "results_turned", "Rows that share a word are written from the last to the first."))
 
 
-def nibbles_swapped(products):
-    """Of two weights in a byte the high one is taken for the one before."""
-    return slip(products, "nibbles_swapped", nibbles_swapped.__doc__, lambda right, x, w, row: right(x, turned(w, 1, 2), row))
+def turned_in(name, axis, fields, called, text):
+    """An operand, or the result, read or written in another order along an axis, in every `fields(row)`."""
+    def slipped(run, operands, row):
+        if name in operands:
+            return run({**operands, name: np.ascontiguousarray(turned(operands[name], axis, fields(row)))})
+        made = run(operands)
+        return made | {name: turned(made[name], axis, fields(row))}
+    slipped.__doc__ = text
+    return named(slipped, called)
+
+
+def odd_last_reads_on(products):
+    """What lies behind a row of odd length, the next row, makes its last pair whole."""
+    def longer(codes):
+        return np.concatenate([codes, np.roll(codes, -1, 0)[:, :1]], 1) if codes.shape[1] % 2 else codes
+
+    return slip(products, "odd_last_reads_on", odd_last_reads_on.__doc__,
+                lambda right, x, w, row: right(longer(x), longer(w), row))
+
+
+def drains(products, fits, together=lambda row: row.drain):
+    """Words that are emptied at the wrong times: `fits(row)`: after how many products a field is full; `together(row)`: how many
+    codes along k one full word has seen. `products` takes `drain` and `kept`."""
+    def whole(x, row):
+        return x.shape[1] // together(row) * together(row)
+
+    return (slip(products, "drained_too_late", "The word is emptied one product later than its fields hold.",
+                 lambda right, x, w, row: right(x, w, row, drain=fits(row) + 1)),
+            slip(products, "drained_half_as_often", "The word is emptied after twice as many products.",
+                 lambda right, x, w, row: right(x, w, row, drain=2 * row.drain)),
+            slip(products, "word_goes_on", "The word is emptied, and goes on with what it held.",
+                 lambda right, x, w, row: right(x, w, row, kept=True)),
+            slip(products, "last_drain_lost", "What is left in the word at the end is not taken out.",
+                 lambda right, x, w, row: right(x[:, :whole(x, row)], w[:, :whole(x, row)], row)))
 
 
 @dataclass(frozen=True)

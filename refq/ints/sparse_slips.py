@@ -100,9 +100,16 @@ def zero_point_not_corrected(places):
     return named(slip, "sums_without_their_zero_points")
 
 
+def told(maker, *given):
+    """The slip that `maker` makes, with its sentence."""
+    slip = maker(*given)
+    slip.__doc__ = maker.__doc__
+    return slip
+
+
 def common(places, tails):
     """The slips that all sparse products have; `tails`: steps of loops over what is stored of a row."""
     return (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels_shifted("acc", 1), not_cleared("acc", 1),
-            exchanged(places), every_other_lost(places), places_of_next_row(places), left_out_are_code_0(places),
-            zero_points_of_all(places), all_codes_summed(places), zero_point_not_corrected(places),
-            *(tail_of_stored_lost(places, t) for t in tails))
+            *(told(maker, places) for maker in (exchanged, every_other_lost, places_of_next_row, left_out_are_code_0,
+                                                zero_points_of_all, all_codes_summed, zero_point_not_corrected)),
+            *(told(tail_of_stored_lost, places, t) for t in tails))

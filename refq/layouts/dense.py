@@ -86,7 +86,8 @@ class Dense:
     def held(self, parts):
         """The words among `parts`; raises Corrupt for another name or dtype."""
         if set(parts) != set(self.PARTS):
-            raise Corrupt(f"{self.where}: parts {', '.join(sorted(map(str, parts)))}; it has {', '.join(self.PARTS)}")
+            given = ", ".join(sorted(map(str, parts))) or "are missing"
+            raise Corrupt(f"{self.where}: parts {given}; it has {', '.join(self.PARTS)}")
         words = np.asarray(parts[self.PARTS[0]])
         if words.dtype.kind not in "iu" or words.dtype.itemsize != self.dtype.itemsize:
             raise Corrupt(f"{self.where}: {self.PARTS[0]} is {words.dtype}; its words are {self.dtype}")

@@ -136,7 +136,7 @@ def real(x, w, bias):
 
 slips = (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels_shifted("bias", 1), channels_shifted("acc", 1),
          tail_lost("k", 4), tile_leaks("k", 4), last_tile_lost("acc", 4),
-         packing.halves_swapped(fours_of, lambda row: 2), packing.nibbles_swapped(fours_of),
+         *packing.orders(fours_of, lambda row: 2),
          packing.slip(fours_of, "activations_swapped", "The activations of a word are packed the other way round.",
                       lambda right, x, w, row: right(packing.turned(x, 1, 2), w, row)))
 

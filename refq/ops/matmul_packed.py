@@ -95,19 +95,20 @@ def spec(x, w, bias, zx, zw, row, at=unwatched):
     return refuse(at, "acc", total + bare, row.acc)
 
 
-def lanes_of(x, w, row, at=unwatched, drain=0, repaired=lambda lanes: lanes):
-    """Sums of products of codes (n m); `drain`: 0 is the row's; `repaired`: the Lanes that empty words, from the row's."""
-    (count, k), fields, drain = x.shape, row.fields, drain or row.drain
+def lanes_of(x, w, row, at=unwatched, drain=0, kept=False, lanes=None, summed=None):
+    """Sums of products of codes (n m); a mistake alters the drain, what words keep, or how products and sums are taken apart."""
+    (count, k), fields, drain, lanes, summed = x.shape, row.fields, drain or row.drain, lanes or row.lanes, summed or row.summed
     padded = np.pad(w, ((0, -len(w) % fields), (0, 0)))                                             # R1
     rows = padded.reshape(len(padded) // fields, fields, k).swapaxes(1, 2)
     words = at("packed", row.lanes.pack(rows)[None], Width(row.port) if row.port else row.word)     # R1
-    total = np.zeros((count, len(rows), fields), np.int64)
+    total, held = np.zeros((count, len(rows), fields), np.int64), 0
     for first in range(0, k, drain):
         part = slice(first, first + drain)
         product = at.wrap("product", x[:, None, part] * words[..., part], row.word)                 # R2
-        spread = at("spread", row.sums.wrap(joined(row.lanes.fields_of(product), row.spread)), row.sums)   # R3
-        added = at.wrap("sum", np.cumsum(spread, -1), row.sums)[..., -1]                            # R3
-        total += at("drained", np.stack(repaired(row.summed).fields_of(added), -1), row.summed.held)          # R4
+        spread = at("spread", row.sums.wrap(joined(lanes.fields_of(product), row.spread)), row.sums)   # R3
+        added = at.wrap("sum", held + np.cumsum(spread, -1), row.sums)[..., -1:]                    # R3
+        total += at("drained", np.stack(summed.fields_of(added[..., 0]), -1), row.summed.held)        # R4
+        held = added * kept                                                                         # R4
     lifted = at("lifted", total, I64)
     return (lifted - row.lanes.offset * x.sum(1)[:, None, None]).reshape(count, len(padded))[:, :len(w)]     # R5
 
@@ -124,12 +125,12 @@ def real(x, w, bias):
 
 slips = (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels_shifted("bias", 1), channels_shifted("acc", 1),
          tail_lost("k", 4), tile_leaks("k", 4), last_tile_lost("acc", 4),
-         packing.halves_swapped(lanes_of, lambda row: row.fields), packing.nibbles_swapped(lanes_of),
-         packing.slip(lanes_of, "drained_too_late", "The word is emptied one product later than its fields hold.",
-                      lambda right, x, w, row: right(x, w, row, drain=row.summed.drain + 1)),
-         packing.slip(lanes_of, "sign_repair_dropped", "What was borrowed is not given back, or what lifted codes not taken off.",
-                      lambda right, x, w, row: right(x, w, row, repaired=packing.forgetful)
-                      + row.lanes.offset * x.sum(1)[:, None]))
+         *packing.orders(lanes_of, lambda row: row.fields), *packing.drains(lanes_of, lambda row: row.summed.drain),
+         packing.slip(lanes_of, "sign_not_repaired", "What was borrowed is not given back, or what lifted codes not taken off.",
+                      lambda right, x, w, row: right(x, w, row, summed=packing.forgetful(row.summed))
+                      + row.lanes.offset * x.sum(1)[:, None]),
+         packing.slip(lanes_of, "products_not_repaired", "What a product borrowed from the one above is not given back to it.",
+                      lambda right, x, w, row: right(x, w, row, lanes=packing.forgetful(row.lanes))))
 
 
 def r2_products_are_those_of_the_codes(x, w, bias, zx, zw, row):

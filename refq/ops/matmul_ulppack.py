@@ -107,20 +107,21 @@ def spec(x, w, bias, zx, zw, row, at=unwatched):
     return refuse(at, "acc", pairs_of(x, w, row, at) + bare, row.acc)                                      # R1 R2 R3 R4
 
 
-def pairs_of(x, w, row, at=unwatched, drain=0, order=(1, 0)):
+def pairs_of(x, w, row, at=unwatched, drain=0, order=(1, 0), kept=False):
     """Sums of products of codes (n m), through words that are emptied after `drain` products, 0: as the row says; `order`: that
-    of two weights in a word."""
+    of two weights in a word; `kept`: what a word held stays in it when it is emptied."""
     drain, s = drain or row.drain, row.apart
     x, w = (np.pad(codes, ((0, 0), (0, codes.shape[1] % 2))) for codes in (x, w))
     left = at("packed_x", (x[:, ::2] + (x[:, 1::2] << s))[:, None], Width(s + row.x.bits, False))           # R1
     right = at("packed_w", (w[:, order[0]::2] + (w[:, order[1]::2] << s))[None], Width(s + row.w.bits, False))      # R1
     total = np.zeros((len(x), len(w)), np.int64)
     for block in range(0, left.shape[-1], row.block // 2):
-        held, end = np.zeros_like(total), min(block + row.block // 2, left.shape[-1])
+        held, left_in, end = np.zeros_like(total), 0, min(block + row.block // 2, left.shape[-1])
         for first in range(block, end, drain):
             part = slice(first, min(first + drain, end))
             product = at.wrap("product", left[..., part] * right[..., part], row.word)                      # R2
-            added = at.wrap("sum", np.cumsum(product, -1), row.word)[..., -1]                       # R2
+            added = at.wrap("sum", left_in + np.cumsum(product, -1), row.word)[..., -1:]            # R2
+            left_in, added = added * kept, added[..., 0]                                            # R3
             field = added >> s if row.taken == "shifted" else added & ((1 << s) - 1) << s           # R3
             held = at.wrap("held", held + at("middle", field, row.into), row.into)                  # R3
         total += held if row.taken == "shifted" else held >> s                                      # R3 R4
@@ -141,8 +142,8 @@ slips = (bias_dropped, negated("zx"), dropped("zw"), transposed("acc"), channels
          tail_lost("k", 4), tile_leaks("k", 4), last_tile_lost("acc", 4),
          packing.slip(pairs_of, "halves_swapped", "The weights of a word lie in the order of the activations.",
                       lambda right, x, w, row: right(x, w, row, order=(0, 1))),
-         packing.slip(pairs_of, "drained_too_late", "The word is emptied one product later than its fields hold.",
-                      lambda right, x, w, row: right(x, w, row, drain=fields.drain_of(row.parts) + 1)))
+         packing.odd_last_reads_on(pairs_of),
+         *packing.drains(pairs_of, lambda row: fields.drain_of(row.parts), lambda row: 2 * row.drain))
 
 
 def r2_products_are_those_of_the_codes(x, w, bias, zx, zw, row):

@@ -61,11 +61,11 @@ class Mask:
 
     def __and__(self, other):
         """Kept where both keep."""
-        return self.joined(other, np.logical_and, "and")
+        return self.joined(other, np.logical_and, "and") if isinstance(other, Mask) else NotImplemented
 
     def __or__(self, other):
         """Kept where either keeps."""
-        return self.joined(other, np.logical_or, "or")
+        return self.joined(other, np.logical_or, "or") if isinstance(other, Mask) else NotImplemented
 
     def joined(self, other, rule, word):
         if self.shape != other.shape:
@@ -132,11 +132,15 @@ class Masks:
 
     def __and__(self, other):
         """Kept where both keep; a weight that only one masks is masked by that one."""
+        if not isinstance(other, Masks):
+            return NotImplemented
         return Masks(self.tensors | {name: joined(name, self[name], mask, "__and__") if name in self else mask
                                      for name, mask in other.tensors.items()})
 
     def __or__(self, other):
         """Kept where either keeps; a weight that only one masks is kept whole, so it has no mask."""
+        if not isinstance(other, Masks):
+            return NotImplemented
         return Masks({name: joined(name, mask, other[name], "__or__") for name, mask in self.tensors.items() if name in other})
 
     def same(self, other):

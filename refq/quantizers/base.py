@@ -83,12 +83,18 @@ class Calibrator:
 
 def reals(values):
     """values as float32 or float64 (n), contiguous; raises IllFormed for what holds no reals."""
-    x = np.asarray(values)
-    if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
-        raise IllFormed(f"a calibrator sees values of dtype {x.dtype}; it takes real numbers of at most 64 bits")
+    x = numbers(values)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float64)
     return np.ascontiguousarray(x).reshape(-1)
+
+
+def numbers(values):
+    """values as an array; raises IllFormed for what holds no reals."""
+    x = np.asarray(values)
+    if x.dtype.kind not in "fiub" or x.dtype.itemsize > 8:
+        raise IllFormed(f"a calibrator sees values of dtype {x.dtype}; it takes real numbers of at most 64 bits")
+    return x
 
 
 def words(options):

@@ -6,6 +6,7 @@ from refq.grids.block_scaled import BlockScaled
 from refq.grids.minifloat import Minifloat
 from refq.ints import blocks
 from refq.ints.minifloat import pattern
+from refq.quantizers.base import numbers
 
 FINEST, COARSEST = 2.0 ** -100, 2.0 ** 100
 
@@ -26,12 +27,13 @@ class Blocked:
 
     def see(self, values):
         """Raises IllFormed for numbers that are not finite, blocks that do not divide the last axis, another shape."""
-        values = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):
+            values = numbers(values).astype(np.float32)
         if values.ndim < 1 or self.shape not in (None, values.shape):
             raise IllFormed(f"blocks: an array of shape {values.shape} behind one of {self.shape}; blocks have their places, so "
                             "all arrays have one shape, of at least one axis")
         if not np.isfinite(values).all():
-            raise IllFormed("blocks: values that are not finite have no scale; clean the data first")
+            raise IllFormed("blocks: values that are not finite in float32 have no scale; clean the data first")
         blocks.count(self.shared, values.shape[-1])
         _, most = blocks.extremes(values.reshape(int(np.prod(values.shape[:-1])), values.shape[-1]), self.rule, self.shared)
         self.shape = values.shape
@@ -64,8 +66,11 @@ class Blocked:
         else:
             single = blocks.unrounded(most, g, self.rule)
             with np.errstate(over="ignore"):
-                half = single.astype(np.float16).view(np.uint16)
-            scales = Minifloat("e4m3fn").encode(single) if self.rule == "tensor" else half
+                half = single.astype(np.float16)
+            if self.rule != "tensor" and not np.isfinite(half).all():
+                raise IllFormed(f"blocks: the scale of a block whose largest number is {float(np.abs(most).max()):.3g} is beyond "
+                                "float16; scale the data down, or choose a format whose scales reach farther")
+            scales = Minifloat("e4m3fn").encode(single) if self.rule == "tensor" else half.view(np.uint16)
         return BlockScaled(self.rule, self.element, scales.reshape(*self.shape[:-1], -1), self.shared, float(g))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from refq.errors import IllFormed
 from refq.grids.minifloat import Minifloat
 from refq.ints import minifloat
+from refq.quantizers.base import numbers
 
 
 class Quantizer:
@@ -16,7 +17,7 @@ class Quantizer:
         self.format, self.most = minifloat.load(format).name, None
 
     def see(self, values):
-        values = np.asarray(values)
+        values = numbers(values)
         if not np.isfinite(values).all():
             raise IllFormed("calibrator minifloat: values that are not finite have no scale; clean the data first")
         if values.size:

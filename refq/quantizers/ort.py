@@ -34,7 +34,12 @@ class Collecting(Calibrator):
             x, lo, hi = (np.asarray(v).astype(np.float32) for v in (x, lo, hi))
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise IllFormed(f"calibrator {self.name}: values beyond float32, in which it counts; clip the data")
-        self.collect(x, lo, hi)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.collect(x, lo, hi)
+        except ValueError:          # of NumPy's histogram
+            raise Unsupported(f"calibrator {self.name}: values from {lo:.3g} to {hi:.3g} have no {self.bins} bins in float32 "
+                              "(ONNX Runtime stops there too); scale the data, or use a calibrator whose bins double") from None
         self.least, self.most = (lo, hi) if self.least is None else (min(self.least, lo), max(self.most, hi))
 
     def grown(self, more):

@@ -1,12 +1,14 @@
 """slices: one quantizer for each slice along an axis, or for each block of codes along it, and the one grid of them all."""
 from importlib import import_module
+from math import isfinite
 
 import numpy as np
 
 from refq import quantizers
 from refq.errors import IllFormed, Unsupported
 from refq.grids import schemes
-from refq.quantizers.base import Calibrator, reals
+from refq.machine.histogram import ends
+from refq.quantizers.base import Calibrator, numbers, reals
 
 MOST = 1 << 32
 """So many bytes of histograms are kept at most."""
@@ -29,7 +31,7 @@ class Slices:
 
     def see(self, values):
         """Take an array into account; each slice sees its part of it."""
-        values = np.asarray(values)
+        values = numbers(values)
         shape, rows = self.split(values.shape)
         if self.rows is None:
             self.shape, self.rows = shape, self.fresh(rows)
@@ -42,7 +44,12 @@ class Slices:
             axis = self.axis % values.ndim
             values = values.reshape(*values.shape[:axis], -1, self.block, *values.shape[axis + 1:])
             values = np.moveaxis(values, axis + 1, -1)
-        self.rows.see(reals(values).reshape(rows, values.size // rows if rows else 0))
+        values = reals(values).reshape(rows, values.size // rows if rows else 0)
+        if values.size and not all(map(isfinite, ends(values.reshape(-1)))):        # before any slice has seen its part
+            one, place = np.argwhere(~np.isfinite(values))[0].tolist()
+            raise IllFormed(f"slice {one}: calibrator {self.name}: value {place} of {values.shape[1]} is {values[one, place]}; a "
+                            "range is found for finite values, clean the data first")
+        self.rows.see(values)
 
     def fresh(self, rows):
         """So many quantizers that saw nothing: the file's `Rows`, which are faster, or a list."""
@@ -77,7 +84,7 @@ class Slices:
         """(lo, hi): arrays with the shape of the scales."""
         if self.rows is None:
             raise IllFormed(f"calibrator {self.name}: no value was seen; let it see at least one array")
-        return tuple(ends.reshape(self.shape) for ends in self.rows.ranges())
+        return tuple(part.reshape(self.shape) for part in self.rows.ranges())
 
     def grid(self):
         """The grid of the scheme with a scale for each slice or block."""

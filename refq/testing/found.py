@@ -1,6 +1,9 @@
 """What a law suite found: which laws held, which were broken by which smallest input, and what was identified on the way."""
 from dataclasses import dataclass, field
 
+RAISES = "raises "
+"""How the text begins that says of an exception."""
+
 
 @dataclass(frozen=True, eq=False)
 class Broken:
@@ -36,7 +39,14 @@ class Report:
         lines = [f"{'PASS' if self.passed else 'FAIL'}: {len(self.held)} laws hold, {len(self.broken)} are broken, "
                  f"{len(self.idle)} say nothing here; {self.inputs} inputs"]
         lines += [f"{word}: {text}" for word, text in self.identified.items()]
-        return "\n".join([*lines, *(f"\n{one}" for one in self.broken)])
+        alike = {}
+        for one in self.broken:             # what raises the same does so for one reason, which is shown once
+            alike.setdefault(one.seen if one.seen.startswith(RAISES) else one.law, []).append(one)
+        for first, *others in alike.values():
+            lines.append(f"\n{first}")
+            if others:
+                lines.append(f"The same exception breaks {', '.join(one.law for one in others)}.")
+        return "\n".join(lines)
 
 
 class LawBroken(AssertionError):
@@ -52,4 +62,4 @@ def attempted(law, *arguments):
     try:
         return law(*arguments)
     except Exception as error:          # whatever the code under test raises breaks the law
-        return f"raises {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return f"{RAISES}{type(error).__name__}: {' '.join(str(error).split())[:300]}"

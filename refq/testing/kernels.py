@@ -59,7 +59,7 @@ def smaller(broken, row, operands):
     """`operands` with axes as short as still breaks the law, then with 0 where the codes do not matter."""
     for axis in operand_sets.axes(row, operands):
         most = operand_sets.axes(row, operands)[axis]
-        shorter = (*range(min(most, 18)), *range(18, most, 16))
+        shorter = (*range(min(most, 18)), *range(18, most, max(most // 32, 16)))
         size = next((s for s in shorter if broken(operand_sets.cut(operands, row, axis, s))), most)
         operands = operand_sets.cut(operands, row, axis, size)
     for name, declared in row.takes.items():

@@ -18,6 +18,8 @@ from refq.vectors.draw.stream import Stream
 CONFIGURATIONS = 8
 CUTS = (0, 1, 2, 3, 5, 8, 13, 17)
 """Sizes that an axis is cut to: nothing, one, odd, a power of two, one more than one."""
+LONG = 4161
+"""Products in the longest sums: of 8 bits beyond 24 bits and what float32 holds, and one more than a multiple of 64."""
 NOT_CUT = {"i", "j", "p", "e", "d", "kh", "kw", "h", "w", "g", "v"}
 """Axes of tables, windows and the like, which hang together with others."""
 
@@ -98,6 +100,17 @@ def products(operands, row, pattern, x_high=True, w_high=True):
     return operands | {"x": np.full_like(operands["x"], x.hi if x_high else x.lo), "w": ends}
 
 
+def longest(operands, row):
+    """The operands of a sum of products along k with LONG of them for one row and two channels; None for another operation."""
+    named = {name for name, declared in row.takes.items() if "k" in declared.names}
+    found = axes(row, operands)
+    if named != {"x", "w"} or not {"k", "n", "m"} <= set(found) or min(found.values()) < 1:
+        return None
+    short = cut(cut(operands, row, "n", 1), row, "m", min(found["m"], 2))
+    repeated = np.arange(LONG) % found["k"]
+    return short | {name: np.ascontiguousarray(short[name].take(repeated, row.takes[name].names.index("k"))) for name in named}
+
+
 def accepted(operation, row, operands):
     """Does the spec take them? One that refuses an overflow, or a size, does not."""
     try:
@@ -126,6 +139,8 @@ def cases(operation, row, configurations=CONFIGURATIONS):
                           if s < most_a and t < most_b]
         if {"x", "w"} <= set(row.takes):
             every += [products(operands, row, p, x, w) for p in PATTERNS for x in (True, False) for w in (True, False)]
+    if (operands := longest(made[0], row)) is not None:
+        every += [operands, *(products(operands, row, "all", x, True) for x in (True, False))]
     return [o for o in every if accepted(operation, row, o)]
 
 

@@ -70,7 +70,9 @@ def examine_quantizer(quantize, dequantize, grid, claims=(), waived=(), ties_are
 
     `grid`: of any kind in refq.grids; `claims`: names of quantizer_laws.CLAIMS that it promises; `waived`: names of
     quantizer_laws.LAWS that it does not; `ties_are`: a name of refq.ints.rounding that it claims; `dtype`: of x, float16,
-    float32 or float64. Raises IllFormed for names that there are not."""
+    float32 or float64. Raises IllFormed for names that there are not, and for what is no grid."""
+    if not all(hasattr(grid, name) for name in ("kind", "lo", "hi", "encode", "decode")):
+        raise IllFormed(f"a grid of type {type(grid).__name__}; give one of refq.grids, such as grids.affine.Affine(I8, 0.1, 3)")
     if ties_are is not None:
         rounding.word(ties_are)
     asked = laws(claims, waived)
@@ -187,4 +189,5 @@ def faked(function):
     def dequantize(codes, grid):
         return np.asarray(function(np.asarray(grid.decode(codes), np.float32), grid))
 
+    quantize.faked, dequantize.faked = (0, function), (1, function)         # for reproducers
     return quantize, dequantize

@@ -1,8 +1,13 @@
 """Reproducers: plain Python that shows a broken law again, without Hypothesis."""
+import sys
 from fractions import Fraction
+from functools import partial
 from pprint import pformat
 
 import numpy as np
+
+PLAIN = (str, int, float, bool, type(None))
+"""What is written into a reproducer as it is."""
 
 
 def number(value):
@@ -26,11 +31,28 @@ def literal(array):
 
 
 def brought(function, name):
-    """The line that brings a function under `name`, or one that says that it is to be put there."""
-    module, path = getattr(function, "__module__", None), getattr(function, "__qualname__", "<local>")
-    if module in (None, "__main__") or not path.isidentifier():
-        return f"# put your {name} here: {module}.{path}"
-    return f"from {module} import {path}" + (f" as {name}" if path != name else "")
+    """The lines that bring a function under `name`, or one that says that it is to be put there: for what no module holds."""
+    if isinstance(function, partial) and all(isinstance(v, PLAIN) for v in (*function.args, *function.keywords.values())):
+        given = ", ".join(["", *map(repr, function.args), *(f"{k}={v!r}" for k, v in function.keywords.items())])
+        return f"from functools import partial\n{brought(function.func, name)}\n{name} = partial({name}{given})"
+    module = getattr(function, "__module__", None)
+    held = held_as(function, module)
+    if held is None and hasattr(function, "faked"):
+        place, fake = function.faked
+        return f"from refq.testing import faked\n{brought(fake, 'fake')}\n{name} = faked(fake)[{place}]"
+    if held is None:
+        path = getattr(function, "__qualname__", type(function).__name__)
+        return f"# put your {name} here: {f'{module}.' if module else ''}{path}"
+    return f"from {module} import {held}" + (f" as {name}" if held != name else "")
+
+
+def held_as(function, module):
+    """The name under which a module that can be imported holds a function, or None."""
+    if module in (None, "__main__") or module not in sys.modules:
+        return None
+    names = vars(sys.modules[module])
+    path = getattr(function, "__name__", None)
+    return path if names.get(path) is function else next((n for n, value in names.items() if value is function), None)
 
 
 def of_quantizer(law, quantize, dequantize, grid, x):

@@ -6,6 +6,8 @@ from refq.testing import places
 
 EXAMPLES = 100
 """So many arrays Hypothesis tries to find a failure, before it shrinks it."""
+SIMPLEST = 40
+"""So many of the critical reals, which begin with the simplest, are tried in the place of each one that matters."""
 
 
 def weight(x):
@@ -44,7 +46,7 @@ def searched(broken, grid, dtype, special):
 
 
 def without(broken, grid, x):
-    """`x` less the rows that are not needed, then with 0 in every place that does not matter."""
+    """`x` less the rows that are not needed, then with 0 in every place that does not matter, and simple reals in the others."""
     axis = places.free_axis(grid, x.shape)
     if axis is not None:
         x = cut(broken, x, axis)
@@ -55,6 +57,20 @@ def without(broken, grid, x):
         simpler.reshape(-1)[i] = 0
         if x.reshape(-1)[i] != 0 and broken(simpler):
             x = simpler
+    return x if x.size > 8 else simple(broken, x, places.places(grid, x.dtype)[0][:SIMPLEST])
+
+
+def simple(broken, x, reals):
+    """`x` with the first of `reals` that still breaks the law in the place of each one that is not 0."""
+    for i in np.flatnonzero(x):
+        for value in reals:
+            if value == x.reshape(-1)[i]:
+                break
+            simpler = x.copy()
+            simpler.reshape(-1)[i] = value
+            if broken(simpler):
+                x = simpler
+                break
     return x
 
 

@@ -1,4 +1,4 @@
-"""glossary: what each field says in which dialects and rows differ, in one sentence; `refq show toml` prints it whole.
+"""glossary: what each field says in which dialects, rows and recipes differ, in one sentence; `refq show toml` prints it whole.
 
 A field's name means the same in every operation, so it is explained once. tests/view/test_glossary.py holds the list complete.
 """
@@ -17,6 +17,29 @@ DIALECT = {
 }
 """Of a dialect (and of its TOML file)."""
 
+RECIPE = {
+    "weights": "bits of weights, which are symmetric",
+    "edges": "bits of the weights of the first and the last layer",
+    "activations": "bits of what enters a product",
+    "stream": "bits of the residual stream",
+    "logits": "bits of what enters softmax",
+    "gelu": "bits of what enters GELU",
+    "probabilities": "bits of what leaves softmax",
+    "output": "bits of what the network gives",
+    "calibrator": "the quantizer that finds ranges on at most 8 bits",
+    "wide": "the quantizer that finds ranges on more bits",
+    "layers": "patterns on names of layers, each with bits of the weights; the first that matches counts",
+    "probabilities_grid": "the kind of grid that what leaves softmax lies on",
+    "scheme": "how a range of activations becomes a grid; fitting: asymmetric where the dialect can, else symmetric_full",
+    "wide_scheme": "the same on more than 8 bits",
+    "weights_calibrator": "the quantizer that finds ranges of weights",
+    "weights_scheme": "how these become grids; fitting: symmetric, and full where the dialect has the lowest code",
+    "granularity": "weights have a scale for each output channel (channel), one (tensor), or one for so many inputs",
+    "searched": "whether what the grid of probabilities leaves open is searched",
+    "calibrator_options": "what the calibrator is told",
+}
+"""Of a recipe (and of its TOML file)."""
+
 ROWS = {
     "acc": "the register of a sum that the operation, not a product before it, makes",
     "accumulate": "how products or codes join into a sum: order, size, width, overflow, and where they spill; without it exactly",
@@ -26,8 +49,8 @@ ROWS = {
     "below": "scales must lie below this (0: anywhere)",
     "beyond": "what a number beyond the largest of a format becomes: the largest, or the special code",
     "bias": "whether the bias joins the accumulator or, as a real, the rescale",
-    "bits": "how many bits a factor or a probability has",
-    "block": "how many values a float32 sum adds side by side",
+    "bits": "how many bits a factor, a probability or a field of a product has",
+    "block": "how many values belong together: added side by side, under one scale, or until the sums of words are emptied",
     "correction": "what gives a field back what the one below it borrowed: nothing, a guess by signs, or the bit below",
     "count": "whether the number of summands divides the scale or the integer multiplier",
     "counts": "which places of a window its average counts: those in the image, or all",

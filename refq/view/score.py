@@ -1,6 +1,8 @@
 """score: the mutation score of vectors, as a person reads it."""
 MOST = 12
 """So many survivors of a group are named in text; JSON names all."""
+REGIONS = 3
+"""So many regions of one of them, with the last for the others."""
 
 
 def drawn(r):
@@ -8,7 +10,7 @@ def drawn(r):
     s = r["mutation_score"]
     e = r["events"]
     return "\n".join([
-        f"{r['chain']} under dialect {r['dialect']}",
+        r["chain"] + ("" if ":" in r["chain"] else f" under dialect {r['dialect']}"),
         f"configurations    {len(r['configurations'])}",
         f"bytes             {r['bytes']:,} of codes (budget {r['budget']:,})",
         f"seen              {e['ties']:,} ties, {e['saturations']:,} saturations, {e['wraps']:,} wraps",
@@ -35,6 +37,13 @@ def named(s):
     for group in s["groups"]:
         names = group["survivors_by_name"]
         if names:
-            lines += [f"unseen in {group['name']}", *(f"  {name}" for name in names[:MOST])]
+            lines += [f"unseen in {group['name']}", *(f"  {shortened(name)}" for name in names[:MOST])]
             lines += [f"  ... and {len(names) - MOST} more (--json names all)"] if len(names) > MOST else []
     return lines
+
+
+def shortened(name):
+    """A mutant's name with the first of its regions."""
+    regions = name.split(" or ")
+    kept = " or ".join(regions[:REGIONS - 1])
+    return name if len(regions) <= REGIONS else f"{kept} or {len(regions) - REGIONS + 1} more regions"

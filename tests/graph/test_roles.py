@@ -16,7 +16,7 @@ from refq.grids.affine import Affine
 from refq.ints.width import I8, U8
 
 LOWERING = ("activations", "attention", "builder", "factors", "filed", "images", "language", "lower", "moves", "norms",
-            "play", "pools", "products", "spread")
+            "play", "pools", "products", "spread", "weight_groups")
 PRODUCTS = ("linear", "batch_matmul", "conv2d", "conv_transpose2d")
 CODES = "files of networks do not say it: of torch's own operators on signed codes or numbers, for campaigns and kernels"
 LAID = "programs hold no layout of memory or adaptive form: of torch's own operators, for campaigns and kernels"

@@ -96,3 +96,9 @@ def test_minifloat_chooser():
 def test_refusals(make, words):
     with pytest.raises(IllFormed, match=words):
         make()
+
+
+@pytest.mark.parametrize("codes", [[16], [-1], [0, 99]])
+def test_numbers_that_are_no_codes(codes):
+    with pytest.raises(IllFormed, match="it has 0 to 15"):
+        Minifloat("e2m1fn").decode(codes)

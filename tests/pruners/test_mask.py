@@ -265,3 +265,12 @@ def test_matplotlib_comes_late():
     """Neither masks nor their pictures import it before one is drawn."""
     code = "import sys, refq.view.pattern, refq.pruners.mask; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_masks_join_masks_alone():
+    """Anything else is Python's own TypeError."""
+    mask = Mask(np.ones((2, 4), bool), "x")
+    for one in (mask, Masks({"w": mask})):
+        for joined in (lambda: one & 3, lambda: one | True):  # noqa: B023
+            with pytest.raises(TypeError, match="unsupported operand"):
+                joined()

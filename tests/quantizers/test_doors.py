@@ -4,6 +4,7 @@ import pytest
 
 from refq import quantizers
 from refq.errors import IllFormed, Unsupported
+from refq.quantizers.slices import Slices
 from tests.quantizers.seen import ORDERED, RANGED, ranged, seeing, state
 
 
@@ -84,3 +85,35 @@ def test_bins_of_a_tiny_first_array_do_not_grow_without_end(name):
     with pytest.raises(Unsupported, match="grows by .* bins .*typical array first"):
         quantizer.see(np.array([1e3]))
     assert quantizer.range() == before
+
+
+@pytest.mark.parametrize("name", ["mx", "nvfp4", "ggml_q4_0", "ggml_q8_0", "ggml_mxfp4", "minifloat"])
+@pytest.mark.parametrize("values", [np.array(["a"] * 32), np.full(32, 1j), np.array([None] * 32), np.zeros(32, "M8[s]")])
+def test_what_is_no_real_has_no_block_scales(name, values):
+    with pytest.raises(IllFormed, match="a calibrator sees values of dtype"):
+        quantizers.load(name).see(values)
+
+
+@pytest.mark.parametrize("name", ["ggml_q4_0", "ggml_q8_0"])
+def test_scales_beyond_float16_are_refused(name):
+    """They would be infinite, and every real NaN."""
+    quantizer = quantizers.load(name)
+    quantizer.see(np.full(32, 3e38))
+    with pytest.raises(IllFormed, match=r"largest number is 3e\+38 is beyond float16"):
+        quantizer.grid()
+
+
+@pytest.mark.parametrize("name, value", [("entropy_ort", 3e38), ("percentile_ort", 3e38), ("percentile_ort_values", 1e-40)])
+def test_bins_that_float32_does_not_have_are_refused(name, value):
+    """NumPy's histogram stops there, and so ONNX Runtime."""
+    with pytest.raises(Unsupported, match=f"calibrator {name}: values .* bins in float32"):
+        quantizers.load(name).see(np.full(9, value, np.float32))
+
+
+def test_a_bad_slice_leaves_the_others_as_they_were():
+    """The second slice is refused before the first has seen its part."""
+    slices = Slices("percentile", 0)
+    slices.see(np.ones((2, 9)))
+    with pytest.raises(IllFormed, match="slice 1: calibrator percentile: value 3 of 9 is nan"):
+        slices.see(np.where(np.arange(18).reshape(2, 9) == 12, np.nan, 5.0))
+    assert slices.range()[1].tolist() == [1.0, 1.0] and [one.count for one in slices.rows.each] == [9, 9]

@@ -1,5 +1,7 @@
 """check_quantizer: right quantizers pass on grids of every kind, wrong ones are caught by the law that names the mistake, and
 what a reproducer shows is what was seen."""
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,6 +15,7 @@ from refq.ints.width import I4, I8, I16, U8
 from refq.testing import LawBroken, check_quantizer, examine_quantizer, faked
 from refq.testing.quantizer_laws import CLAIMS, LAWS
 from refq.testing.quantizers import broken_by, laws
+from refq.testing.reproduce import brought
 from refq.testing.strategies import of_kind
 from refq.testing.ties import arithmetic, ties
 from tests.testing import wrong_quantizers as wrong
@@ -123,6 +126,20 @@ def test_failures_are_assertions_with_a_report():
         check_quantizer(wrong.truncates, wrong.back, GRIDS[0], examples=FEW)
     assert isinstance(raised.value, LawBroken) and not raised.value.report.passed
     assert "from tests.testing.wrong_quantizers import truncates as quantize" in str(raised.value)
+
+
+def test_reproducers_bring_what_a_module_holds():
+    """A fake quantizer by its function, a partial by its arguments, another name by that name; what none holds is to be put."""
+    quantize, dequantize = faked(wrong.fakes_in_half)
+    report = examine_quantizer(quantize, dequantize, GRIDS[0], examples=FEW)
+    assert len(report.broken) > 9 and str(report).count("import numpy") == 1 and "The same exception breaks" in str(report)
+    with pytest.raises(ValueError, match="is no level"):
+        exec(report.broken[0].reproducer, {})
+    for function in (partial(wrong.to_code, "highest"), partial(wrong.to_code, "lowest"), wrong.ANOTHER_NAME):
+        held = {}
+        exec(brought(function, "quantize"), held)
+        assert held["quantize"](np.zeros(1, np.float32), GRIDS[0]) == function(np.zeros(1, np.float32), GRIDS[0])
+    assert brought(lambda x, grid: x, "quantize").startswith("# put your quantize here: ")
 
 
 def test_names_that_there_are_not():

@@ -5,7 +5,8 @@ from refq import ops
 from refq.dialects import custom
 from refq.dialects.base import Dialect
 from refq.ints.row import stated
-from refq.view.glossary import DIALECT, ROWS
+from refq.recipes.base import Recipe
+from refq.view.glossary import DIALECT, RECIPE, ROWS
 
 
 def test_every_field_of_every_row_is_explained():
@@ -22,3 +23,7 @@ def test_every_field_of_a_dialect_and_of_its_file_is_explained():
     said = {f.name for f in fields(Dialect)} - {"name", "title", "source", "date", "roles", "checks"}
     assert said | {"absent"} == set(DIALECT)
     assert set(custom.KNOWN) - set(DIALECT) == {"name", "base", "title", "source", "date"}
+
+
+def test_every_field_of_a_recipe_is_explained():
+    assert set(RECIPE) == {f.name for f in fields(Recipe)} - {"name", "title", "source"}

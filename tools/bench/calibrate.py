@@ -3,10 +3,11 @@
     python tools/bench/calibrate.py                                 1,000 images, percentile and entropy_tensorrt
     python tools/bench/calibrate.py --images 50 --calibrators mse --model FILE.onnx
 
-For each calibrator: seconds an image of the float evaluation and of what watches it (the check for values that are not finite,
-and the calibrators' see), the share of the latter, seconds of the ranges at the end, and the peak of the process's memory after
-the first image, after a tenth of the images and after all of them. Each runs in a process of its own; the load of the machine
-stands beside it, as others' work slows both parts.
+For each calibrator: seconds an image of the float evaluation, and how much longer it takes where the calibrators look on (they do
+so in a thread of their own; each image is evaluated both ways in turn), the share of the latter, seconds of the ranges at the
+end, and the peak of the process's memory after the first image, after a tenth of the images and after all of them. Each runs in
+a process of its own. The first two by the clock, and by the processor: what all threads of the process spent, on whatever
+thread it was, which others' work hardly moves. The clock depends on it, so the load of the machine stands there too.
 """
 import argparse
 import json
@@ -20,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import deit
+import numpy as np
 
 from refq import dialects, load, recipes
 from refq.graph import calibrate
@@ -43,24 +45,26 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def clocks():
+    """Seconds of the clock and of the processor, of all threads."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def measured(model, name, count):
     """The figures of one calibrator."""
-    spent, peaks = {"watching": 0.0, "all": 0.0}, {}
-    evaluate = calibrate.evaluate
+    spent, peaks, evaluate = {"alone": 0.0, "all": 0.0}, {}, calibrate.evaluate
 
     def timed(graph, inputs, watch, **functions):
-        def watching(tensor, values):
-            start = time.perf_counter()
-            watch(tensor, values)
-            spent["watching"] += time.perf_counter() - start
-        start = time.perf_counter()
-        made = evaluate(graph, inputs, watch=watching, **functions)
-        spent["all"] += time.perf_counter() - start
-        return made
+        start = clocks()
+        evaluate(graph, inputs, **functions)
+        spent["start"] = clocks()
+        spent["alone"] = spent["alone"] + spent["start"] - start
+        return evaluate(graph, inputs, watch=watch, **functions)
 
     def progress(done):
+        spent["all"] = spent["all"] + clocks() - spent["start"]
         if done == 1:           # what is compiled and imported on first use is none of the calibrator's
-            spent.update(watching=0.0, all=0.0)
+            spent.update(alone=0.0, all=0.0)
         if done in (1, max(count // 10, 2), count):
             peaks[done] = round(peak(), 1)
 
@@ -70,10 +74,11 @@ def measured(model, name, count):
     found = calibrate.watched(load(model), Drawn(count), recipe, progress, target)
     start = time.perf_counter()
     ranges = {group: calibrate.ends(quantizer) for group, quantizer in found.items()}
-    evaluating = spent["all"] - spent["watching"]
-    return {"calibrator": name, "images": count, "groups": len(ranges), "evaluation_s": evaluating / (count - 1),
-            "watching_s": spent["watching"] / (count - 1), "share": spent["watching"] / spent["all"],
-            "ranges_s": time.perf_counter() - start, "peak_mib": peaks, "load": os.getloadavg()[0]}
+    ranges_s, alone, longer = time.perf_counter() - start, spent["alone"], spent["all"] - spent["alone"]
+    by = {name: {"evaluation_s": a / (count - 1), "watching_s": more / (count - 1), "share": more / (a + more)}
+          for name, a, more in zip(("clock", "processor"), alone.tolist(), longer.tolist(), strict=True)}
+    return {"calibrator": name, "images": count, "groups": len(ranges), **by, "ranges_s": ranges_s, "peak_mib": peaks,
+            "load": os.getloadavg()[0]}
 
 
 def main():
@@ -99,9 +104,10 @@ def main():
                 continue
             r = json.loads(line)
             rooms = ", ".join(f"{mib:.0f} MiB after {done}" for done, mib in r["peak_mib"].items())
-            print(f"{name}: {r['images']} images, {r['groups']} groups of tensors: {r['evaluation_s']:.3f} s an image evaluated, "
-                  f"{r['watching_s']:.4f} s watched ({100 * r['share']:.1f} %), ranges {r['ranges_s']:.2f} s; {rooms}; "
-                  f"load {r['load']:.1f}", flush=True)
+            print(f"{name}: {r['images']} images, {r['groups']} groups of tensors; an image, " + "; ".join(
+                      f"by the {by} {r[by]['evaluation_s']:.3f} s evaluated, {r[by]['watching_s']:.4f} s more where watched "
+                      f"({100 * r[by]['share']:.1f} %)" for by in ("clock", "processor")) +
+                  f"; ranges {r['ranges_s']:.2f} s; {rooms}; load {r['load']:.1f}", flush=True)
 
 
 if __name__ == "__main__":

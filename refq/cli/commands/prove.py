@@ -29,8 +29,9 @@ def pairs(texts, option):
 def command(op, dialect, kernel, shape, row, constants, workers, scheduler, as_json):
     """Prove that a kernel equals its spec on the whole input domain.
 
-    OP is an operation or a role of the dialect: rescale, gelu, add, matmul ... Exit status 0: proved; 1: the first input
-    on which the two differ is shown. A domain of more than 2**32 inputs is refused with what is possible instead.
+    OP is an operation or a role of the dialect (rescale, gelu, add, matmul ...), or a published row of an operation that
+    no dialect has (matmul_packed:agile_quant_u4). Exit status 0: proved; 1: the first input on which the two differ is
+    shown. A domain of more than 2**32 inputs is refused with what is possible instead.
     """
     if scheduler is not None and given("workers"):
         raise IllFormed("--workers: of this machine; a scheduler (--scheduler) brings its own: leave one of both out")

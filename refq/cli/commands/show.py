@@ -24,10 +24,10 @@ def command(what, data, recipe, dialect, masks, plot, scale, mean, deviation, cr
     """Show a pack, a network, or what a name means.
 
     A network is an .onnx, .tflite or .safetensors file. Names are those of dialects, recipes,
-    operations, roundings, grids, schemes, quantizers, pruners and layouts; one that means several
-    things is told as each. A program is a table of steps; a dialect is its rows, sources and ties;
-    an operation is its contract. Long names are cut in the tables, and whole with --json.
-    Without WHAT, the names that refq knows.
+    operations, roundings, number formats, grids, schemes, quantizers, pruners and layouts; one that
+    means several things is told as each, and OPERATION:ROW is a row that a source states. A program
+    is a table of steps; a dialect is its rows, sources and ties; an operation is its contract. Long
+    names are cut in the tables, and whole with --json. Without WHAT, the names that refq knows.
     """
     from refq.cli.looking import at, drawn
     if masks is not None:

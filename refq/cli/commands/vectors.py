@@ -27,8 +27,9 @@ def sizes(text):
 def command(op, dialect, shape, budget, seed, out, as_json):
     """Draw vectors that kill bugs, and record them as a golden pack with their mutation score.
 
-    OP is an operation or a role of the dialect (rescale, gelu, add ...), or several joined by + that a device runs as one:
-    matmul+rescale. Exit status 0, whatever the score.
+    OP is an operation or a role of the dialect (rescale, gelu, add ...), several joined by + that a device runs as one
+    (matmul+rescale), or a published row of an operation that no dialect has (matmul_packed:agile_quant_u4; refq show
+    OPERATION lists them). Exit status 0, whatever the score.
     """
     from pathlib import Path
 

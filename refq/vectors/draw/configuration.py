@@ -53,8 +53,8 @@ def link(name, dialect):
         return Link(name, playing[0].row)
     if name in ops.names():
         if rows := ops.published(name):
-            raise IllFormed(f"{name}: dialect {dialect.name} has no role that this operation plays; its published rows are "
-                            f"{', '.join(f'{name}:{said}' for said in rows)}")
+            raise IllFormed(f"{name}: dialect {dialect.name} has no role that this operation plays; ask for one of its "
+                            f"published rows, {', '.join(f'{name}:{said}' for said in rows)}")
         raise IllFormed(f"{name}: dialect {dialect.name} has no role that this operation plays; it has {', '.join(roles)}")
     known = tuple(dict.fromkeys((*roles, *ops.names())))
     raise IllFormed(f"{name!r} is neither an operation nor a role of dialect {dialect.name}: {nearest(name, known)}")

@@ -30,7 +30,7 @@ def before_minifloat(operand, row, shape, stream, index, constants):
         none = [np.nan, -np.nan] if row.nan != "refused" else []
         odd = np.array([np.inf, -np.inf, -0.0, 0.0, 3e38, -3e38, *none], np.float32)
         mixed = stream.shuffled(np.concatenate([some, ends, *beside]))
-        kind = (c + index) % 3
+        kind = (c + 1 + index // 6) % 3                 # sizes come again every 6
         ordered = np.concatenate([odd, ends, mixed] if kind == 2 else [ends, mixed] if kind else
                                  [mixed[:rows // 2], odd, ends, mixed[rows // 2:]])
         made[:, c] = stream.shuffled(ordered[:rows])
@@ -51,7 +51,8 @@ def patterns(operand, row, shape, stream, index, constants):
 
 BLOCKED = ({"rows": 5, "b": 3}, {"rows": 3, "b": 1}, {"rows": 11, "b": 1}, {"rows": 1, "b": 7}, {"rows": 5, "b": 1},
            {"rows": 3, "b": 3}, {"rows": 1, "b": 9})
-ENDS = (1.0, 1.5, 1.75, 1.25, 1.0625, 1.9375, 1.96875, 1.125, 1.9921875, 1.99609375, 1.984375)
+ENDS = (1.0, 1.5, 1.75, 1.25, 1.0625, 1.9375, 1.96875, 1.125, 1.9921875, 1.99609375, 1.984375, 1.8125, 1.875,
+        1.90625)
 """Mantissas of the largest of a block, beside the largest element's own."""
 
 
@@ -83,7 +84,7 @@ def block_numbers(operand, row, shape, stream, index, constants):
             k = stream.integer(-149, -118) if kind == 11 else stream.integer(100, 127)
         unit = 2.0 ** k
         if row.rule in ("q4_0", "q8_0") and kind % 3:
-            unit *= 1 + stream.integer(0, 1 << 11) / 2048           # odd ones lie between two float16 numbers
+            unit *= 1 + (stream.integer(0, 1 << 11) | kind % 2) / 2048      # odd ones lie between two float16 numbers
         if row.rule == "tensor":
             known, c = minifloat.load("e4m3fn").values, stream.integer(0, 125) if kind % 4 else stream.integer(0, 9)
             unit = float(known[c] + known[c + kind % 3 % 2]) / 2 * float(constants["g"])
@@ -96,7 +97,7 @@ def block_numbers(operand, row, shape, stream, index, constants):
         with np.errstate(over="ignore", under="ignore"):
             block[:] = np.clip(some * (1 - 2 * stream.integers(0, 1, (at_all,))), -3.4e38, 3.4e38)
         beside = stream.integers(0, 7, (at_all,))
-        beside[where] = stream.integer(0, 3)
+        beside[where] = stream.integer(0, 3) if wide or kind % 3 != 1 else 0
         for way, end in ((1, np.inf), (2, -np.inf)):
             block[beside == way] = np.nextafter(block[beside == way], np.float32(end))
         block[beside == 5] *= np.float32(2.0 ** -stream.integer(1, 14))

@@ -43,6 +43,8 @@ def of_mul(row, made, stream, index, reach):
     # what is shifted left must stay within 32 bits
     least = 0 if row.high == "none" else min(most.bit_length(), 31)
     mult, shift = scales.pair(kind, row.out.hi / most, takes["mult"], takes["shift"], least, stream)
+    if row.high == "none" and kind == "huge":           # rounded once, results may be larger than 32 bits
+        return {"mult": mult, "shift": stream.integer(takes["shift"].lo, 16)}
     return {"mult": mult, "shift": min(max(shift, (most * mult).bit_length() - 30), takes["shift"].hi)}
 
 

@@ -22,7 +22,8 @@ def found(op, row, index):
         sizes, block = GROUPS[index % len(GROUPS)]
         return replace(row, block=block), sizes | {"g": -(-sizes["k"] // block)}
     rows, units, tail = LINES[index % len(LINES)]
-    units, tail = max(units, 2) if row.per <= 16 else units, tail % row.per     # more than one code in each row
+    # more than one code in each row, and not too many
+    units, tail = max(units, 2) if row.per <= 16 else min(units, 3), tail % row.per
     if op == "unpack_codes":
         return replace(row, tail=tail), {"rows": rows, "j": units * row.unit}
     return row, {"rows": rows, "k": units * row.per - tail}

@@ -100,8 +100,11 @@ def of_batch_norm(row, made, stream, index, reach):
     bias = [h * b for h, b in zip(half, stream.integers(-9, 9, count).tolist())]
     least = takes["bias"]
     turned = 1 - 2 * stream.under("turned").integers(0, 1, count)
-    return {"mult": [m * int(t) for (m, _), t in zip(pairs, turned)], "shift": [s for _, s in pairs],
-            "bias": [min(max(b, least.lo), least.hi) * (i % 3 > 0) for i, b in enumerate(bias)]}
+    mult, shift = [m * int(t) for (m, _), t in zip(pairs, turned)], [s for _, s in pairs]
+    bias = [min(max(b, least.lo), least.hi) * (i % 3 > 0) for i, b in enumerate(bias)]
+    if row.acc.bits > 33 and index % 3 == 1:        # as build has it where an offset is beyond all: what is clipped is far
+        shift[0], bias[0] = 0, (row.acc.hi >> 2) * (1 - 2 * (index % 2))
+    return {"mult": mult, "shift": shift, "bias": bias}
 
 
 def of_layernorm_lstm(row, made, stream, index, reach):

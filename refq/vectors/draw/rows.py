@@ -49,6 +49,8 @@ def place(op, row, shapes, stream, index, constants):
     made = plain.legal(op, row, made, constants)
     if op == "mul" and index % 5:
         return close(row, made, stream.under("close"), constants)
+    if op == "mul" and row.high == "none" and index % 10 == 5:
+        return outermost(row, made, stream.under("outermost"), constants)
     return opposed(row, made, stream.under("opposed"), constants) if op in ("add", "add_float32", "add_weighted") else made
 
 
@@ -78,6 +80,16 @@ def close(row, made, stream, constants):
     small = np.clip(constants["zb"] + stream.integers(-5, 5, made["b"].shape), declared.lo, declared.hi)
     chosen = stream.integers(0, 3, made["b"].shape) < 3
     return made | {"b": np.where(chosen, small, made["b"]).astype(declared.width.dtype)}
+
+
+def outermost(row, made, stream, constants):
+    """Some pairs of factors are as far from their zero points as can be, so that products are the largest."""
+    chosen = stream.integers(0, 2, made["a"].shape) == 0
+    for name, zero in (("a", "za"), ("b", "zb")):
+        declared = row.takes[name]
+        far = declared.lo if constants[zero] - declared.lo > declared.hi - constants[zero] else declared.hi
+        made = made | {name: np.where(chosen, far, made[name]).astype(declared.width.dtype)}
+    return made
 
 
 def rows_their_own(stream, declared, shape, index):

@@ -71,6 +71,7 @@ def slip(function, row):
 SLIPS = {
     "row_tail_lost": "a loop in steps of {1} over {0} forgets the tail, which stays 0",
     "tail_lost": "a loop in steps of {1} over {0} forgets what is left at its end",
+    "tail_of_stored_lost": "a loop in steps of {0} over the stored codes of a row forgets what is left at its end",
     "row_tile_leaks": "the last step of a loop of {1} over {0} reads on behind the row",
     "tile_leaks": "the last step of a loop of {1} over {0} reads on behind the row",
     "channels_shifted": "{0} is off by {1} channel",

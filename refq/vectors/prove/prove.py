@@ -145,6 +145,9 @@ def played(name, dialect):
         return link(name, dialect).op, name.partition(":")[2], link(name, dialect).row
     roles = {role: part for role, part in dialect.roles.items() if part.op == name}
     if not roles:
+        if name in ops.names() and (rows := ops.published(name)):
+            raise IllFormed(f"{name!r} plays no role in dialect {dialect.name}; ask for one of its published rows, "
+                            f"{', '.join(f'{name}:{said}' for said in rows)}")
         known = tuple(dict.fromkeys((*dialect.roles, *(p.op for p in dialect.roles.values()))))
         why = f"plays no role in dialect {dialect.name}" if name in ops.names() else "is no operation and no role"
         raise IllFormed(f"{name!r} {why}: {nearest(name, known)}")

@@ -1,6 +1,7 @@
 """Functions that tests give to `refq verify --python`: right ones, and ones that go wrong each in its own way."""
 import os
 import sys
+import time
 
 import numpy as np
 import small
@@ -79,7 +80,7 @@ def leaves(x):
 
 def hangs(x):
     while True:
-        pass
+        time.sleep(1)
 
 
 def misnamed(x):

@@ -65,7 +65,7 @@ def test_small_domains_are_proved(dialect):
     """Every role that computes, under every dialect, on narrow codes: kernel and spec agree on all of them."""
     d = dialects.load(dialect)
     for role, part in d.roles.items():
-        widths = {"acc": "i12"} if role.startswith("rescale") else {}
+        widths = {"acc": "i12"} if part.op.startswith("rescale") else {}
         widths |= {k: "i4" for k in ("x", "w", "a", "b") if hasattr(part.row, k)}
         if part.op in PROVED:
             proof = prove(role, d, widths=widths)

@@ -18,7 +18,7 @@ from refq.vectors.diagnosis.place import by_spec
 from refq.vectors.mutants.altered import Altered
 from refq.vectors.mutants.smallest import smallest
 from refq.vectors.scoring.equivalent import blocked, packed
-from refq.vectors.scoring.equivalent.codewise import OPS, codewise
+from refq.vectors.scoring.equivalent.codewise import ALTERED, OPS, codewise
 from refq.vectors.scoring.equivalent.constants import operands_alike, unchanged
 from refq.vectors.scoring.equivalent.domain import Domain
 from refq.vectors.scoring.equivalent.enumerated import enumerated
@@ -67,8 +67,8 @@ def proof(domain, mutant):
         return said
     if domain.step.op in ("conv2d", "conv_transpose2d") and mutant.name.startswith(("slip tail_lost(c,", "slip tile_leaks(c,")):
         return "images and filters have no longer as many channels: where it would change something it cannot run"
-    if domain.step.op in OPS and (said := codewise(domain, mutant)):
-        return said
+    if domain.step.op in OPS and ((said := codewise(domain, mutant)) or mutant.kind in ALTERED):
+        return said                     # the spec reads its row by way of a line: what it reads there is not watched
     if domain.step.op in blocked.OPS and (said := blocked.nothing(domain.step.op, domain.row, mutant.name)):
         return said
     if domain.step.op in PATTERNS and mutant.name.endswith(" read: sign_invented"):

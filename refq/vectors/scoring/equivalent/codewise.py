@@ -12,7 +12,7 @@ from refq.vectors.diagnosis.place import by_spec
 
 OPS = ("pack_codes", "unpack_codes")
 WHOLE = ("pitch_ignored(y, ", "pitch_invented(y, ", "channels_lost(y, ", "row_tail_lost(j, ", "row_tile_leaks(j, ")
-SHORTER = ("tail_lost(k, ", "tile_leaks(k, ", "tail_lost(j, ", "tile_leaks(j, ")
+SHORTER = ("tail_lost(j, ", "tile_leaks(j, ")
 ALTERED = ("field", "row", "storage")
 """Kinds of mutants that alter codes one by one."""
 
@@ -24,11 +24,13 @@ def codewise(domain, mutant):
         return f"a line is a whole number of units of {row.unit} bytes"
     if name.startswith(SHORTER):
         return "lines of other lengths give results of other shapes: where it would change one it cannot run"
+    if name.startswith("tail_lost(k, ") and int(name.rpartition(" ")[2].rstrip(")")) % row.per == 0:
+        return f"lines end at a multiple of {row.per} codes then, the bytes of a unit are missing, and it cannot run"
     if name == "straddling_code_cut" and not straddles(row):
         return "no code of this row straddles two words"
     if name == "sign_not_extended" and not row.x.signed:
         return "codes of this row have no sign"
-    if mutant.kind not in ALTERED:
+    if mutant.kind not in ALTERED or name.endswith("pairs_swapped"):      # pairs may lie in two units
         return None
     (operand, codes), = (lines if domain.step.op == "pack_codes" else reads)(row)
     run = by_spec(domain.step.op, row)

@@ -71,16 +71,32 @@ def with_nothing(interval):
 STATED = {"matmul_packed": of_matmul_packed, "matmul_ulppack": of_matmul_ulppack, "matmul_dsp48": of_matmul_dsp48}
 
 
+def emptied_in_time(op, row, name):
+    """Why emptying words at other times changes nothing, or None."""
+    fits, each = (row.summed.drain, 1) if op == "matmul_packed" else (drain_of(row.parts), 2)
+    longest = LONGEST // each
+    if name in ("slip drained_too_late", "slip drained_half_as_often") and longest <= fits:
+        return f"no sum of at most {LONGEST} products fills a field"
+    if name == "slip drained_half_as_often" and 2 * row.drain <= fits:
+        return f"fields hold {fits} products, and twice as many as the row empties them after are {2 * row.drain}"
+    if name == "slip word_goes_on" and longest <= row.drain:
+        return f"no sum of at most {LONGEST} products is emptied twice"
+    if name == "slip last_drain_lost" and row.drain * each == 1:
+        return "words are emptied after each product: nothing is left at the end"
+    return None
+
+
 def nothing(op, row, name, terms):
     """Why a mutant changes nothing under this row, as a sentence, or None; `terms`: beginnings of names of those that change what
     a zero point of weights makes."""
     if name.startswith(terms) and row.takes["zw"].lo == row.takes["zw"].hi == 0:
         return "weights of this row have no zero point"
-    if name == "slip sign_repair_dropped" and row.sign == "bias" and not row.lanes.offset:
+    if name == "slip sign_not_repaired" and row.sign == "bias" and not row.lanes.offset:
         return "no code of w is negative: nothing borrows, and nothing is lifted"
-    if name == "slip drained_too_late":
-        products = row.summed.drain if op == "matmul_packed" else 2 * drain_of(row.parts)
-        return f"no sum of at most {LONGEST} products fills a field" if products >= LONGEST else None
+    if name == "slip products_not_repaired" and row.sign == "bias":
+        return "with codes lifted to 0 and up no product is negative: nothing borrows"
+    if op != "matmul_dsp48" and (reason := emptied_in_time(op, row, name)):
+        return reason
     if op == "matmul_ulppack" and (cut := re.fullmatch(r"site (product|sum): wraps at u(\d+)", name)):
         return "nobody reads what lies above the middle field" if int(cut[2]) >= 2 * row.apart else None
     if name.endswith(" keeps its lowest code when negated"):
