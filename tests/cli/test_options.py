@@ -131,7 +131,7 @@ def test_words_of_the_help(refq):
     assert "Show a pack, a network, or what a name means." in " ".join(refq("--help").out.split())
     for verb in ("golden", "run", "show"):
         said = " ".join(refq(verb, "--help").out.split())
-        assert "int8, w8a16, w4a8 or fqvit" in said and "ame (refq show lists them) or a .toml file of yours" in said
+        assert "int8, w8a16, w4a8, fqvit, or a .toml" in said and "ame (refq show lists them) or a .toml file of yours" in said
         assert "Pictures only: pixels in 0..1 become (pixel - mean) / deviation." in said
 
 

@@ -74,6 +74,7 @@ def test_the_stored_findings_are_whole():
     for f in STORED["findings"]:
         assert f["sentence"] == " ".join(getattr(quantizer_laws, f["law"]).__doc__.split()), f["law"]
         compile(f["reproducer"], "reproducer", "exec")
+        assert "# put your" not in f["reproducer"], f["function"]
 
 
 def test_the_table_of_the_readme(root):

@@ -20,9 +20,8 @@ ROWS = [("ivit", "rescale"), ("tflite", "rescale"), ("tosa", "rescale_wide"), ("
 
 
 PUBLISHED = [("tflite", f"{op}:{name}") for op, name in (
-    ("pack_codes", "gptq3"), ("unpack_codes", "gptq_zeros4_wrapped"), ("quantize_minifloat", "e2m3"),
-    ("dequantize_minifloat", "e4m3fnuz"), ("block_scales", "mxfp4"), ("quantize_blocks", "q4_0"),
-    ("dequantize_blocks", "mxfp6_e3m2"))]
+    ("pack_codes", "gptq3"), ("unpack_codes", "gptq_zeros4_wrapped"), ("dequantize_minifloat", "e4m3fnuz"),
+    ("quantize_blocks", "q4_0"))]
 
 
 def places(dialect, role, indices):
