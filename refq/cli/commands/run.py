@@ -12,7 +12,8 @@ from refq.errors import IllFormed
 @click.option("--input", "data", required=True, type=Place(), help="Images: .npy, .npz or a folder.")
 @click.option("--out", type=Place(), help="Write the output's codes to this .npy file.")
 @click.option("--recipe", default="int8", show_default=True,
-              help="Of a float network: int8, w8a16, w4a8 or fqvit; it is calibrated on the images.")
+              help="Of a float network: int8, w8a16, w4a8, fqvit, or a .toml file of yours; it is "
+                   "calibrated on the images.")
 @click.option("--dialect", default="tflite", show_default=True,
               help="A name (refq show lists them) or a .toml file of yours; of networks that come quantized too.")
 @click.option("--integer-only", is_flag=True,
