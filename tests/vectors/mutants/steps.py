@@ -33,4 +33,6 @@ def sized(step):
         return {"n": 2, "h": 4, "w": 5, "c": 3, "m": 2, "kh": 3, "kw": 2, "d": 3}
     if step.op in STORED:
         return STORED[step.op]
+    if hasattr(step.row, "shared"):         # blocks of numbers
+        return {"n": 3, "c": 2 * step.row.shared, "b": 2}
     return sizes | {k: v for k, v in sizes_of(step.row).items() if k != "m"}

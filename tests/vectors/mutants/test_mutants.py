@@ -11,6 +11,7 @@ from refq import ops
 from refq.errors import RefqError
 from refq.vectors.diagnosis.place import by_kernel, by_spec
 from refq.vectors.mutants import of_step
+from refq.vectors.scoring.equivalent.codewise import OPS as LAYOUTS
 
 IMPOSSIBLE = (RefqError, ValueError, OverflowError, ZeroDivisionError, IndexError, KeyError)
 STEPS = steps_of()
@@ -43,6 +44,8 @@ def test_operands_are_left_alone(step, seed):
     before = {k: np.copy(v) for k, v in operands.items()}
     right, made = by_spec(step.op, step.row)(operands), 0
     for mutant in of_step(step):
+        if step.op in LAYOUTS and mutant.name.startswith(("slip tail_lost(", "slip tile_leaks(")):
+            continue                        # lines of another length give results of another shape, which no place runs
         try:
             results = mutant.around(by_spec(step.op, step.row))(operands)
         except IMPOSSIBLE:
