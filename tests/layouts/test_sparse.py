@@ -226,3 +226,13 @@ def test_torch_makes_the_same_words(bits, word, rows, kind):
         np.testing.assert_array_equal(parts["meta"].view(f"i{word // 8}"), meta.numpy())
         back = peer.sparse_semi_structured_to_dense_cutlass(values, meta).to(torch.int16).numpy()
         np.testing.assert_array_equal(made.unpack(parts, codes.shape), back)
+
+
+def test_torch_leaves_its_array_where_words_in_a_row_are_odd():
+    """A finding: 16 rows of 32 codes pass torch's checks, and its exchange of words then leaves the array; ours refuses such a k."""
+    torch = pytest.importorskip("torch", reason='needs torch: pip install ".[peers]"')
+    peer = pytest.importorskip("torch.sparse._semi_structured_conversions")
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        peer.sparse_semi_structured_from_dense_cutlass(torch.zeros(16, 32, dtype=torch.int8))
+    with pytest.raises(IllFormed):
+        layout("two_four_cutlass", bits=8, word=32).pack(np.zeros((16, 32), np.int64))
