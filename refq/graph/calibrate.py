@@ -21,6 +21,8 @@ from refq.reals.floats import seen_by
 
 WORTH = 1 << 14
 """A network whose largest tensor has fewer values is looked at as it is computed: another thread would cost more."""
+AHEAD = 4
+"""So many tensors wait to be looked at, at most: memory does not grow where calibrators are slower than the network."""
 
 
 def observe(graph, images, recipe, progress=None, dialect=None, **functions):
@@ -69,6 +71,8 @@ def watched(graph, images, recipe, progress=None, dialect=None, **functions):
             def later(name, values, seeing=seeing):
                 if name in watched:
                     seeing.append(worker.submit(watch, name, values))
+                    if len(seeing) > AHEAD:
+                        seeing[-1 - AHEAD].result()
 
             try:
                 with np.errstate(all="ignore"):     # `watch` refuses what is not finite, and names the tensor

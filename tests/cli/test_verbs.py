@@ -219,8 +219,10 @@ def test_show_packs_and_networks(refq, refq_json, made):
 
 
 SLOWLY = """
+import signal
 import sys
 from refq.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)        # a shell's background job ignores it, and so would this
 from refq.graph import store
 write = store.write
 def slowly(path, data):
