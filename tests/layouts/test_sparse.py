@@ -229,7 +229,7 @@ def test_torch_makes_the_same_words(bits, word, rows, kind):
 
 
 def test_torch_leaves_its_array_where_words_in_a_row_are_odd():
-    """A finding: 16 rows of 32 codes pass torch's checks, and its exchange of words then leaves the array; ours refuses such a k."""
+    """16 rows of 32 codes pass torch's checks, and its exchange of words then leaves the array; ours refuses such a k."""
     torch = pytest.importorskip("torch", reason='needs torch: pip install ".[peers]"')
     peer = pytest.importorskip("torch.sparse._semi_structured_conversions")
     with pytest.raises(RuntimeError, match="out of bounds"):
