@@ -3,9 +3,7 @@
 The float network is evaluated in float64 and scales are rounded to float32, so that the order of a sum or the last bit
 of an exponential does not move a grid.
 """
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
@@ -18,11 +16,6 @@ from refq.grids.affine import Affine
 from refq.ints.width import Width
 from refq.quantizers.slices import Slices
 from refq.reals.floats import seen_by
-
-WORTH = 1 << 14
-"""A network whose largest tensor has fewer values is looked at as it is computed: another thread would cost more."""
-AHEAD = 4
-"""So many tensors wait to be looked at, at most: memory does not grow where calibrators are slower than the network."""
 
 
 def observe(graph, images, recipe, progress=None, dialect=None, **functions):
@@ -63,25 +56,11 @@ def watched(graph, images, recipe, progress=None, dialect=None, **functions):
     for name in graph.constants:
         if name in watched:
             watch(name, np.asarray(graph.constants[name], np.float64))
-    with ThreadPoolExecutor(1) as worker:       # the calibrators look at a tensor while the next ones are computed
-        small = max((prod(graph.shapes.get(name, ())) for name in watched), default=0) < WORTH
-        for done, image in enumerate(images):
-            seeing = []
-
-            def later(name, values, seeing=seeing):
-                if name in watched:
-                    seeing.append(worker.submit(watch, name, values))
-                    if len(seeing) > AHEAD:
-                        seeing[-1 - AHEAD].result()
-
-            try:
-                with np.errstate(all="ignore"):     # `watch` refuses what is not finite, and names the tensor
-                    evaluate(graph, {graph_input(graph): image[None]}, watch=watch if small else later, **functions)
-            finally:
-                for one in seeing:
-                    one.result()
-            if progress:
-                progress(done + 1)
+    for done, image in enumerate(images):
+        with np.errstate(all="ignore"):     # `watch` refuses what is not finite, and names the tensor
+            evaluate(graph, {graph_input(graph): image[None]}, watch=watch, **functions)
+        if progress:
+            progress(done + 1)
     return seen
 
 

@@ -3,11 +3,11 @@
     python tools/bench/calibrate.py                                 1,000 images, percentile and entropy_tensorrt
     python tools/bench/calibrate.py --images 50 --calibrators mse --model FILE.onnx
 
-For each calibrator: seconds an image of the float evaluation, and how much longer it takes where the calibrators look on (they do
-so in a thread of their own; each image is evaluated both ways in turn), the share of the latter, seconds of the ranges at the
-end, and the peak of the process's memory after the first image, after a tenth of the images and after all of them. Each runs in
-a process of its own. The first two by the clock, and by the processor: what all threads of the process spent, on whatever
-thread it was, which others' work hardly moves. The clock depends on it, so the load of the machine stands there too.
+For each calibrator: seconds an image of the float evaluation, and how much longer it takes where the calibrators look on (each
+image is evaluated both ways in turn), the share of the latter, seconds of the ranges at the end, and the peak of the process's
+memory after the first image, after a tenth of the images and after all of them. Each runs in a process of its own. The first two
+by the clock, and by the processor: what all threads of the process spent, which others' work hardly moves. The clock depends on
+it, so the load of the machine stands there too.
 """
 import argparse
 import json
