@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = (
     ("errors",),
-    ("ints",),
+    ("ints", "toml"),
     ("grids", "layouts", "machine", "reals"),
     ("ops", "quantizers", "pruners"),
     ("dialects", "recipes"),

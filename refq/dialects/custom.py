@@ -22,13 +22,12 @@ Fields that the tensors of a step decide (widths, shapes, strides) are not a dia
 values, are refused with a sentence that names the file and the field.
 """
 import re
-import tomllib
 from dataclasses import fields, replace
 from functools import cache
 
-from refq import dialects, ops
+from refq import dialects, ops, toml
 from refq.dialects.base import Dialect, Role
-from refq.errors import Corrupt, IllFormed, nearest
+from refq.errors import IllFormed, nearest
 from refq.ints import rounding
 from refq.ints.accumulate import Accumulate
 from refq.ints.row import from_plain, plain, stated
@@ -38,20 +37,9 @@ PLAIN = tuple(f.name for f in fields(Dialect) if f.name not in ("name", "roles",
 KNOWN = ("name", "base", "absent", "accumulators", *PLAIN)
 
 
-def read(path):
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise IllFormed(f"{path}: no such file; a dialect is {', '.join(dialects.names())} or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise Corrupt(f"{path}: not TOML: {e}") from None
-    except OSError as e:
-        raise Corrupt(f"{path}: cannot be read: {e.strerror}") from None
-
-
 def load(path):
     """The dialect that the file describes; raises IllFormed naming the file and the field."""
-    text = read(path)
+    text = toml.read(path, "dialect", dialects.names())
     if "base" not in text:
         strange = [key for key in text if key not in KNOWN and not isinstance(text[key], dict)]
         also = f", and field {strange[0]!r} is not one of a dialect: {nearest(strange[0], KNOWN)}" if strange else ""

@@ -101,7 +101,7 @@ def settled(b, node):
     norm = node.op == "LayerNormalization" and exponents_of(b.dialect) is not None
     if norm or node.op == "Add" and (held or isinstance(b.grid_of(node.outputs[0]), ChannelFactors)):
         return (layernorm if norm else add), node
-    whole = node.op == "Linear" and weight_groups.grid_of(b, node) is None
+    whole = node.op == "Linear" and not weight_groups.grouped(b, node)
     if whole and held and b.tensors[node.inputs[0]].width.bits <= b.recipe.activations:
         return linear, node
     if held and not (node.op in MOVES and isinstance(b.grid_of(node.outputs[0]), ChannelFactors)):

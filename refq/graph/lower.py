@@ -54,8 +54,8 @@ def lower(graph, grids, recipe, dialect, masks=None):
 def linear(b, node):
     x = b.tensors[b.factor(node.inputs[0])]
     out = node.outputs[0]
-    if (grid := weight_groups.grid_of(b, node)) is not None:
-        return weight_groups.product(b, node, x, grid)
+    if weight_groups.grouped(b, node):
+        return weight_groups.product(b, node, x)
     weights = b.weights(node, x, *node.inputs[1:])
     factors = b.product(node, "matmul", x, x.name, weights, b.shape(out))
     b.rescale(f"{node.name}.rescale", f"{node.name}.acc", out, b.grid_of(out), factors,

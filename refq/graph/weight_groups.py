@@ -26,16 +26,20 @@ class Groups:
     order: tuple | None
 
 
+def grouped(b, node):
+    """Whether the weights of a Linear have a scale for each group of inputs: they come so, or the recipe says so."""
+    kept = b.graph.kept.get(node.inputs[1])
+    return type(b.recipe.granularity) is int if kept is None else kept.block is not None
+
+
 def grid_of(b, node):
-    """The grid with blocks along k on which the weights (m k) of a Linear lie, or None where there are no groups."""
-    weight, size = node.inputs[1], b.recipe.granularity
+    """The grid with blocks along k on which the weights (m k) of such a Linear lie."""
+    weight = node.inputs[1]
     if (kept := b.graph.kept.get(weight)) is not None:
-        return b.coming(node, kept, weight) if kept.block is not None else None
-    if type(size) is not int:
-        return None
+        return b.coming(node, kept, weight)
     bits = b.recipe.weight_bits(node.name, node.name in b.edges)
     try:
-        return of_groups(b.graph.constants[weight], size, bits, b.recipe, b.dialect)
+        return of_groups(b.graph.constants[weight], b.recipe.granularity, bits, b.recipe, b.dialect)
     except IllFormed as e:
         raise IllFormed(f"weights of node {node.name}, recipe {b.recipe.name}: {e}") from None
 
@@ -55,8 +59,9 @@ def of(node, grid, values, ties):
                   tuple(order.tolist()))
 
 
-def product(b, node, x, grid):
-    """Steps from the tensor `x` to the result of a Linear whose weights lie on such a grid."""
+def product(b, node, x):
+    """Steps from the tensor `x` to the result of such a Linear."""
+    grid = grid_of(b, node)
     weight, bias = (b.graph.constants[name] for name in node.inputs[1:])
     if (mask := b.masks.get(node.inputs[1])) is not None:
         weight = np.where(mask.kept, weight, 0.0)

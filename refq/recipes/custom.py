@@ -16,30 +16,18 @@
 
 What is no field, and values that a field cannot have, are refused with a sentence that names the file and the field.
 """
-import tomllib
 from dataclasses import fields, replace
 
-from refq import recipes
-from refq.errors import Corrupt, IllFormed, nearest
+from refq import recipes, toml
+from refq.errors import IllFormed, nearest
 from refq.recipes.base import Recipe
 
 TABLES = ("layers", "calibrator_options")
 
 
-def read(path):
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise IllFormed(f"{path}: no such file; a recipe is {', '.join(recipes.names())} or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise Corrupt(f"{path}: not TOML: {e}") from None
-    except OSError as e:
-        raise Corrupt(f"{path}: cannot be read: {e.strerror}") from None
-
-
 def load(path):
     """The recipe that the file describes; raises IllFormed naming the file and the field."""
-    text = read(path)
+    text = toml.read(path, "recipe", recipes.names())
     base = text.pop("base", None)
     if base not in recipes.names():
         said = "is missing; it is" if base is None else f"is {base!r}; it is"
